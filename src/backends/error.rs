@@ -1,0 +1,106 @@
+//! What can go wrong below the seam, as data: a kind the exit code follows from, whether trying
+//! again can help, what was being done, and to what.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What happened, in the terms a user acts on. Each kind has one exit code (README, "Exit codes").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The library cannot do what was asked, or a setting is not accepted.
+    Unsupported,
+    /// No broker answered, or one stopped answering.
+    Unreachable,
+    /// A deadline passed.
+    TimedOut,
+    /// Wrong credentials, or a TLS handshake refused.
+    Authentication,
+    /// An ACL forbids it.
+    Authorization,
+    /// The topic or partition does not exist.
+    UnknownTopic,
+    /// The record or batch is larger than a limit.
+    TooLarge,
+    /// What a broker sent, or what was to be sent, cannot be decoded.
+    BadRecord,
+    /// An offset that the partition does not have, with `auto.offset.reset=none`.
+    OffsetOutOfRange,
+    /// Anything else.
+    Other,
+}
+
+/// Whether trying again can help (OpenDAL's `ErrorStatus`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// It will fail the same way again.
+    Permanent,
+    /// It may pass by itself.
+    Temporary,
+    /// It was temporary and the retries are used up.
+    Persistent,
+}
+
+/// An error of a client library or of the seam. `Display` is one line without a full stop that
+/// names the topic, partition or address; causes are in `source`.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    status: Status,
+    message: String,
+    context: Vec<(&'static str, String)>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// A permanent error.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, status: Status::Permanent, message: message.into(), context: Vec::new(), source: None }
+    }
+
+    /// The same with another status.
+    pub fn with_status(mut self, status: Status) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Adds what it concerns, e.g. `("topic", "orders[3]")`.
+    pub fn with_context(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.context.push((name, value.into()));
+        self
+    }
+
+    /// Adds the cause.
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What happened.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Whether trying again can help.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        for (i, (name, value)) in self.context.iter().enumerate() {
+            write!(f, "{}{name} {value}", if i == 0 { " (" } else { ", " })?;
+        }
+        if self.context.is_empty() { Ok(()) } else { f.write_str(")") }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|e| e as _)
+    }
+}
+
+/// A result below the seam.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,191 @@
+//! The seam between the commands and the client libraries: two object-safe, synchronous traits,
+//! batches in and records pushed out, one virtual call a batch and one a record.
+//!
+//! Wrappers implement the same traits. Nothing here knows about flags, input or output formats.
+
+mod error;
+
+pub use error::{Error, ErrorKind, Result, Status};
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::record::{Batch, RecordRef};
+
+/// Wakes a `poll` that waits, from any thread. A wake-up that comes before the `poll` makes that
+/// `poll` return at once: none is lost.
+pub type Waker = Arc<dyn Fn() + Send + Sync>;
+
+/// What became of a record that was not acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is not in the topic.
+    Failed,
+    /// It was sent and no answer came: it may be in the topic.
+    Unknown,
+}
+
+/// Receives what became of each record. Every record the publisher took is told exactly once.
+pub trait ReportSink {
+    /// These many records (`payload` bytes of keys and values) were acknowledged.
+    fn delivered(&mut self, records: u64, payload: u64);
+    /// Where an acknowledged record is; called as well as `delivered`, only if
+    /// [`PublishPlan::receipts`] is set. `record` has topic, partition, offset (-1 when the library
+    /// does not tell) and timestamp filled in.
+    fn placed(&mut self, record: &RecordRef<'_>);
+    /// A record that was not acknowledged. `line` is its [`crate::record::Span::line`], `source` its
+    /// file.
+    fn undelivered(&mut self, record: &RecordRef<'_>, line: u64, source: Option<&str>, fate: Fate, error: &Error);
+}
+
+/// Sends records.
+pub trait Publisher: Send {
+    /// Wakes `poll`.
+    fn waker(&self) -> Waker;
+    /// Takes records `from..` of the batch; returns how many the client now owns. Fewer than
+    /// offered means that its queue is full: `poll`, then offer the rest. Records that the library
+    /// refuses at once are taken and told through the next `poll`.
+    ///
+    /// # Errors
+    /// Only what makes all further sending useless.
+    fn send(&mut self, batch: &Arc<Batch>, from: usize) -> Result<usize>;
+    /// Waits up to `wait` for outcomes (or a wake-up) and pushes each to `sink`; returns the number
+    /// of records still without one. With `Duration::ZERO` it never waits.
+    ///
+    /// # Errors
+    /// Only what makes all further sending useless.
+    fn poll(&mut self, wait: Duration, sink: &mut dyn ReportSink) -> Result<usize>;
+    /// Sends what is held back by linger now (end of input), then waits for all outcomes up to
+    /// `deadline`; what has none by then is told as failed or unknown.
+    ///
+    /// # Errors
+    /// As `poll`.
+    fn close(self: Box<Self>, deadline: Instant, sink: &mut dyn ReportSink) -> Result<()>;
+}
+
+/// A partition of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicPartition {
+    /// Topic name.
+    pub topic: Arc<str>,
+    /// Partition number.
+    pub partition: i32,
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}]", self.topic, self.partition)
+    }
+}
+
+/// Offsets by partition: the next offset to read.
+pub type Offsets = Vec<(TopicPartition, i64)>;
+
+/// Which topics to read.
+#[derive(Debug, Clone)]
+pub enum Topics {
+    /// These.
+    Names(Vec<String>),
+    /// All whose name matches; internal topics (`__...`) only if the pattern starts with `^?__`.
+    Pattern(regex::Regex),
+}
+
+/// A place in a partition that only the broker can turn into an offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// The first offset still there.
+    Earliest,
+    /// The end: where the next record goes (the last stable offset under `read_committed`).
+    Latest,
+    /// The first record with this timestamp (ms since 1970-01-01 UTC) or later; the end if there is
+    /// none (ListOffsets, KIP-79).
+    Timestamp(i64),
+}
+
+/// Receives records and what happens to partitions.
+pub trait RecordSink {
+    /// A record. `Break` means: no more now; the library keeps or fetches again what it has not
+    /// pushed, the record itself counts as taken.
+    fn record(&mut self, record: &RecordRef<'_>) -> ControlFlow<()>;
+    /// All of the partition below `next` was pushed or does not exist (transaction markers,
+    /// compacted or aborted records): told whenever the position moves without a record, and when
+    /// the end of the partition is reached.
+    fn reached(&mut self, topic: &str, partition: i32, next: i64);
+    /// Partitions given to this member of the group, with the offset where reading starts.
+    fn assigned(&mut self, partitions: &Offsets);
+    /// Partitions about to be taken away. Returns the offsets to commit before they go: those of
+    /// records whose output was written. With `lost`, they are gone already and nothing can be
+    /// committed.
+    fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) -> Offsets;
+    /// Something to tell the user, once, as one warning line (an offset reset, a broker gone).
+    fn warn(&mut self, message: &str);
+}
+
+/// Reads records: either partitions of one's own choice (`partitions`, `list_offsets`, `assign`) or
+/// as a member of the group (`join`).
+pub trait Subscriber: Send {
+    /// Wakes `poll`.
+    fn waker(&self) -> Waker;
+    /// The partitions there are now, of the topics asked for, sorted.
+    ///
+    /// # Errors
+    /// `UnknownTopic` for a name (not a pattern) that does not exist; `Unreachable`, `TimedOut`.
+    fn partitions(&mut self, topics: &Topics) -> Result<Vec<TopicPartition>>;
+    /// The offsets of these places, in the same order.
+    ///
+    /// # Errors
+    /// `UnknownTopic`, `Unreachable`, `TimedOut`.
+    fn list_offsets(&mut self, places: &[(TopicPartition, At)]) -> Result<Vec<i64>>;
+    /// The group's committed offsets, in the same order; `None` where it has none.
+    ///
+    /// # Errors
+    /// `Unsupported` without groups; `Unreachable`, `TimedOut`.
+    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>>;
+    /// Reads these partitions from these offsets, in addition to those assigned already.
+    ///
+    /// # Errors
+    /// As the library has them.
+    fn assign(&mut self, starts: &Offsets) -> Result<()>;
+    /// Stops reading these partitions.
+    ///
+    /// # Errors
+    /// As the library has them.
+    fn unassign(&mut self, partitions: &[TopicPartition]) -> Result<()>;
+    /// Joins the group and reads what it assigns. `start` is asked at the first assignment of each
+    /// partition in this run: `Some(offset)` to start there, `None` for the committed offset, else
+    /// `auto.offset.reset`.
+    ///
+    /// # Errors
+    /// `Unsupported` without groups.
+    fn join(&mut self, topics: &Topics, start: StartAt) -> Result<()>;
+    /// Waits up to `wait` for the first record (or a wake-up), then pushes what is ready. Returns
+    /// after a bounded number of records even when more are ready.
+    ///
+    /// # Errors
+    /// What ends the reading; temporary trouble is handled inside and told by `RecordSink::warn`.
+    fn poll(&mut self, wait: Duration, sink: &mut dyn RecordSink) -> Result<Polled>;
+    /// Commits for the group, and waits for the answer.
+    ///
+    /// # Errors
+    /// `Authorization`, `TimedOut`, `Other` when refused.
+    fn commit(&mut self, offsets: &Offsets) -> Result<()>;
+    /// Leaves the group (if any) and ends by `deadline`. The sink sees the last `revoked`.
+    ///
+    /// # Errors
+    /// As the library has them; the client is gone all the same.
+    fn close(self: Box<Self>, deadline: Instant, sink: &mut dyn RecordSink) -> Result<()>;
+}
+
+/// See [`Subscriber::join`].
+pub type StartAt = Arc<dyn Fn(&TopicPartition) -> Option<i64> + Send + Sync>;
+
+/// What a `poll` did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Polled {
+    /// Records pushed.
+    pub records: usize,
+    /// True when nothing more is ready now: the moment to flush output.
+    pub idle: bool,
+}

@@ -1,0 +1,2 @@
+//! `kps`: parse, run, exit code.
+fn main() {}
