@@ -8,7 +8,7 @@ mod error;
 pub use error::{Error, ErrorKind, Result, Status};
 
 use std::fmt;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -38,19 +38,83 @@ pub trait ReportSink {
     /// A record that was not acknowledged. `line` is its [`crate::record::Span::line`], `source` its
     /// file.
     fn undelivered(&mut self, record: &RecordRef<'_>, line: u64, source: Option<&str>, fate: Fate, error: &Error);
+    /// Something to tell the user as one warning line (a broker gone, records sent again).
+    fn warn(&mut self, message: &str);
+}
+
+/// Where the libraries' own log lines go: level as syslog has it (3 error, 4 warning ... 7 debug).
+#[derive(Clone)]
+pub struct Log(Arc<dyn Fn(i32, &str) + Send + Sync>);
+
+impl Log {
+    /// A log that calls `f` with level and line.
+    pub fn new(f: impl Fn(i32, &str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(f))
+    }
+
+    /// A log that forgets.
+    pub fn none() -> Self {
+        Self::new(|_, _| {})
+    }
+
+    /// Writes a line.
+    pub fn line(&self, level: i32, line: &str) {
+        (self.0)(level, line);
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Log")
+    }
+}
+
+/// What a publisher is opened for.
+#[derive(Debug, Clone)]
+pub struct PublishPlan {
+    /// The topic of records that name none. Without one, every record must name its own.
+    pub topic: Option<String>,
+    /// The partition all records go to, if one was asked for: checked to exist at open.
+    pub partition: Option<i32>,
+    /// Tell [`ReportSink::placed`] for every acknowledged record.
+    pub receipts: bool,
+    /// Where the library's log goes.
+    pub log: Log,
+}
+
+/// What a subscriber is opened for.
+#[derive(Debug, Clone)]
+pub struct SubscribePlan {
+    /// True when `join` will be called rather than `assign`.
+    pub grouped: bool,
+    /// Where the library's log goes.
+    pub log: Log,
+}
+
+/// True when a pattern takes a topic: it matches, and an internal topic only when asked for by name.
+#[cfg(any(feature = "rdkafka", feature = "rskafka"))]
+fn pattern_takes(pattern: &regex::Regex, topic: &str) -> bool {
+    let internal = pattern.as_str().trim_start_matches('^').starts_with("__");
+    (internal || !topic.starts_with("__")) && pattern.is_match(topic)
+}
+
+#[cfg(any(feature = "rdkafka", feature = "rskafka"))]
+fn unknown_partition(topic: &str, partition: i32, count: usize) -> Error {
+    let last = count.saturating_sub(1);
+    Error::new(ErrorKind::UnknownTopic, format!("no partition {topic}[{partition}]: the topic has 0 to {last}"))
 }
 
 /// Sends records.
 pub trait Publisher: Send {
     /// Wakes `poll`.
     fn waker(&self) -> Waker;
-    /// Takes records `from..` of the batch; returns how many the client now owns. Fewer than
-    /// offered means that its queue is full: `poll`, then offer the rest. Records that the library
-    /// refuses at once are taken and told through the next `poll`.
+    /// Takes these records of the batch; returns how many the client now owns. Fewer than offered
+    /// means that its queue is full: `poll`, then offer the rest. Records that the library refuses
+    /// at once are taken and told through the next `poll`.
     ///
     /// # Errors
     /// Only what makes all further sending useless.
-    fn send(&mut self, batch: &Arc<Batch>, from: usize) -> Result<usize>;
+    fn send(&mut self, batch: &Arc<Batch>, records: Range<usize>) -> Result<usize>;
     /// Waits up to `wait` for outcomes (or a wake-up) and pushes each to `sink`; returns the number
     /// of records still without one. With `Duration::ZERO` it never waits.
     ///
@@ -113,8 +177,8 @@ pub trait RecordSink {
     /// compacted or aborted records): told whenever the position moves without a record, and when
     /// the end of the partition is reached.
     fn reached(&mut self, topic: &str, partition: i32, next: i64);
-    /// Partitions given to this member of the group, with the offset where reading starts.
-    fn assigned(&mut self, partitions: &Offsets);
+    /// Partitions given to this member of the group.
+    fn assigned(&mut self, partitions: &[TopicPartition]);
     /// Partitions about to be taken away. Returns the offsets to commit before they go: those of
     /// records whose output was written. With `lost`, they are gone already and nothing can be
     /// committed.

@@ -1,0 +1,108 @@
+//! librdkafka's codes in the seam's terms.
+
+use ::rdkafka::bindings::rd_kafka_resp_err_t as E;
+
+use super::native::Code;
+use crate::backends::{Error, ErrorKind, Status};
+
+/// What a code means to a user.
+pub(super) fn kind(code: Code) -> ErrorKind {
+    let Some(code) = code.known() else { return ErrorKind::Other };
+    match code {
+        E::RD_KAFKA_RESP_ERR__TRANSPORT
+        | E::RD_KAFKA_RESP_ERR__RESOLVE
+        | E::RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN
+        | E::RD_KAFKA_RESP_ERR__WAIT_COORD
+        | E::RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE
+        | E::RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE
+        | E::RD_KAFKA_RESP_ERR_NETWORK_EXCEPTION => ErrorKind::Unreachable,
+        E::RD_KAFKA_RESP_ERR__TIMED_OUT
+        | E::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT
+        | E::RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE
+        | E::RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT
+        | E::RD_KAFKA_RESP_ERR__PURGE_QUEUE
+        | E::RD_KAFKA_RESP_ERR__PURGE_INFLIGHT => ErrorKind::TimedOut,
+        E::RD_KAFKA_RESP_ERR__AUTHENTICATION
+        | E::RD_KAFKA_RESP_ERR__SSL
+        | E::RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED
+        | E::RD_KAFKA_RESP_ERR_UNSUPPORTED_SASL_MECHANISM
+        | E::RD_KAFKA_RESP_ERR_ILLEGAL_SASL_STATE => ErrorKind::Authentication,
+        E::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED
+        | E::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED
+        | E::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED
+        | E::RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED => ErrorKind::Authorization,
+        E::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
+        | E::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION
+        | E::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
+        | E::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID => ErrorKind::UnknownTopic,
+        E::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE | E::RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE => {
+            ErrorKind::TooLarge
+        }
+        E::RD_KAFKA_RESP_ERR__BAD_MSG
+        | E::RD_KAFKA_RESP_ERR__BAD_COMPRESSION
+        | E::RD_KAFKA_RESP_ERR_INVALID_MSG
+        | E::RD_KAFKA_RESP_ERR_INVALID_RECORD => ErrorKind::BadRecord,
+        E::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE
+        | E::RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET
+        | E::RD_KAFKA_RESP_ERR__NO_OFFSET => ErrorKind::OffsetOutOfRange,
+        E::RD_KAFKA_RESP_ERR__INVALID_ARG
+        | E::RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE
+        | E::RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED
+        | E::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION => ErrorKind::Unsupported,
+        _ => ErrorKind::Other,
+    }
+}
+
+/// True when librdkafka goes on by itself and only tells.
+pub(super) fn passes(code: Code) -> bool {
+    matches!(kind(code), ErrorKind::Unreachable | ErrorKind::TimedOut)
+}
+
+/// An error about `what`, e.g. `topic orders`.
+pub(super) fn error(code: Code, what: impl Into<String>) -> Error {
+    let status = if passes(code) { Status::Temporary } else { Status::Permanent };
+    Error::new(kind(code), format!("{}: {}", what.into(), lower(&code.text()))).with_status(status)
+}
+
+/// librdkafka's sentences, in the form of ours.
+fn lower(text: &str) -> String {
+    let text = text.strip_prefix("Broker: ").or_else(|| text.strip_prefix("Local: ")).unwrap_or(text);
+    let mut chars = text.trim_end_matches('.').chars();
+    match chars.next() {
+        Some(first) => first.to_lowercase().chain(chars).collect(),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_lead_to_the_documented_kinds() {
+        let cases = [
+            (-195, ErrorKind::Unreachable),
+            (-192, ErrorKind::TimedOut),
+            (-169, ErrorKind::Authentication),
+            (29, ErrorKind::Authorization),
+            (3, ErrorKind::UnknownTopic),
+            (-190, ErrorKind::UnknownTopic),
+            (10, ErrorKind::TooLarge),
+            (1, ErrorKind::OffsetOutOfRange),
+            (12345, ErrorKind::Other),
+        ];
+        for (code, expected) in cases {
+            assert_eq!(kind(Code(code)), expected, "code {code}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_code_is_named_by_its_number() {
+        assert_eq!(error(Code(12345), "topic t").to_string(), "topic t: error code 12345");
+    }
+
+    #[test]
+    fn messages_are_lower_case_without_a_prefix() {
+        assert_eq!(error(Code(3), "topic t").to_string(), "topic t: unknown topic or partition");
+    }
+}

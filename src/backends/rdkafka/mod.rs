@@ -1,0 +1,178 @@
+//! librdkafka behind the seam.
+
+mod config;
+mod errors;
+mod native;
+mod publisher;
+mod subscriber;
+
+pub(crate) use native::build;
+pub(crate) use publisher::open_publisher;
+pub(crate) use subscriber::open_subscriber;
+
+use std::time::{Duration, Instant};
+
+use self::native::{Client, Code, Event, Queue, Topic};
+use super::{Error, ErrorKind, Log, Result};
+use crate::settings::{KeyId, Settings};
+
+/// How long a topic may take to show up after it was created by asking for it.
+const TOPIC_WAIT: Duration = Duration::from_secs(5);
+/// How long refused connections are tried again when no broker was ever reached.
+const REFUSED_WAIT: Duration = Duration::from_secs(2);
+/// The longest single wait inside librdkafka while connecting, so that errors are seen.
+const SLICE: Duration = Duration::from_millis(250);
+
+const UNKNOWN_TOPIC_OR_PART: Code = Code(3);
+const LEADER_NOT_AVAILABLE: Code = Code(5);
+const INVALID_TOPIC: Code = Code(17);
+
+/// What the client has told about its connections since it was asked last.
+#[derive(Debug, Default)]
+struct Health {
+    /// The latest reason why a broker could not be reached.
+    trouble: Option<String>,
+    /// The kind of trouble, when it is one that will not pass.
+    permanent: Option<ErrorKind>,
+    /// True once librdkafka said that no broker is left.
+    all_down: bool,
+    /// A fatal error, after which the client does nothing more.
+    fatal: Option<(Code, String)>,
+}
+
+impl Health {
+    /// Takes note of an error event.
+    fn note(&mut self, code: Code, reason: String, fatal: bool) {
+        if fatal {
+            self.fatal = Some((code, reason));
+        } else if code == Code(-187) {
+            self.all_down = true;
+        } else {
+            if !errors::passes(code) {
+                self.permanent = Some(errors::kind(code));
+            }
+            self.trouble = Some(reason);
+        }
+    }
+
+    /// Why no broker can be used, as an error that names the addresses asked.
+    fn error(&self, settings: &Settings) -> Error {
+        let kind = self.permanent.unwrap_or(ErrorKind::Unreachable);
+        let servers = settings.bootstrap().join(",");
+        let reason = self.trouble.as_deref().unwrap_or("no answer");
+        Error::new(kind, format!("no broker reached at {servers}: {}", plain_reason(reason)))
+    }
+}
+
+/// librdkafka's `host:port/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after
+/// 0ms in state CONNECT, ...)` without the parts that only its authors need.
+fn plain_reason(reason: &str) -> String {
+    let reason = reason.split(" (after ").next().unwrap_or(reason);
+    let reason = reason.split_once("/bootstrap: ").map_or(reason, |(_, r)| r);
+    reason.replace("ipv4#", "").replace("ipv6#", "")
+}
+
+/// Serves one event that is not a report or a rebalance; gives back those that are.
+fn serve(event: Event, health: &mut Health, log: &Log) -> Option<Event> {
+    match event {
+        Event::Error { code, reason, fatal } => health.note(code, reason, fatal),
+        Event::Log { level, line } => log.line(level, &line),
+        Event::RebalanceFailed(code) => health.note(code, code.text(), false),
+        Event::None | Event::Other => {}
+        other => return Some(other),
+    }
+    None
+}
+
+/// Asks for metadata until a broker answers: of `topic`, or of all topics.
+///
+/// # Errors
+/// `Unreachable` after `socket.connection.setup.timeout.ms`, sooner when every address refuses;
+/// `Authentication` at once.
+fn connect(
+    client: &Client,
+    queue: &Queue,
+    topic: Option<&Topic>,
+    settings: &Settings,
+    log: &Log,
+) -> Result<Vec<native::TopicMeta>> {
+    let start = Instant::now();
+    let limit = settings.duration(KeyId::ConnectTimeout);
+    let mut health = Health::default();
+    loop {
+        let left = limit.saturating_sub(start.elapsed());
+        let answer = client.metadata(topic, SLICE.min(left).max(Duration::from_millis(1)));
+        // Served after each try: reasons are only known from events.
+        loop {
+            match queue.poll(Duration::ZERO) {
+                Event::None => break,
+                event => drop(serve(event, &mut health, log)),
+            }
+        }
+        match answer {
+            Ok(topics) => return Ok(topics),
+            Err(code) if !errors::passes(code) => {
+                return Err(errors::error(code, format!("asking {}", settings.bootstrap().join(","))));
+            }
+            Err(_) => {}
+        }
+        let refused = health.all_down && start.elapsed() >= REFUSED_WAIT.min(limit);
+        if health.permanent.is_some() || health.fatal.is_some() || refused || start.elapsed() >= limit {
+            return Err(health.error(settings));
+        }
+    }
+}
+
+/// The partitions of a topic, waiting a little for one that is being created.
+///
+/// # Errors
+/// `UnknownTopic` when it is not there after [`TOPIC_WAIT`]; else as [`connect`].
+fn partitions_of(
+    client: &Client,
+    queue: &Queue,
+    topic: (&str, &Topic),
+    wait: Duration,
+    settings: &Settings,
+    log: &Log,
+) -> Result<Vec<i32>> {
+    let start = Instant::now();
+    loop {
+        let topics = connect(client, queue, Some(topic.1), settings, log)?;
+        let Some(meta) = topics.into_iter().find(|t| t.name == topic.0) else {
+            return Err(unknown_topic(topic.0));
+        };
+        match meta.error {
+            Code::NONE if !meta.partitions.is_empty() => return Ok(meta.partitions),
+            Code::NONE | UNKNOWN_TOPIC_OR_PART | LEADER_NOT_AVAILABLE => {}
+            INVALID_TOPIC => {
+                return Err(Error::new(ErrorKind::Unsupported, format!("topic {:?}: not a valid name", topic.0)));
+            }
+            code => return Err(errors::error(code, format!("topic {}", topic.0))),
+        }
+        if start.elapsed() >= wait {
+            return Err(unknown_topic(topic.0));
+        }
+        // Nothing tells when a topic has been created: it is asked again after the next event, or
+        // a short while.
+        let mut health = Health::default();
+        drop(serve(queue.poll(Duration::from_millis(100)), &mut health, log));
+    }
+}
+
+fn unknown_topic(name: &str) -> Error {
+    Error::new(
+        ErrorKind::UnknownTopic,
+        format!("unknown topic {name}: create it, or allow the broker to create topics (auto.create.topics.enable)"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_lose_the_parts_for_librdkafkas_authors() {
+        let reason = "localhost:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused (after 0ms in state CONNECT)";
+        assert_eq!(plain_reason(reason), "Connect to 127.0.0.1:1 failed: Connection refused");
+    }
+}

@@ -1,0 +1,411 @@
+//! Subscribing through librdkafka: partitions of one's own choice through its simple consumer, group
+//! members through its balanced one. Either way records come over one queue, many a call.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ::rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::native::{Client, Code, Event, EventPtr, Fetched, Pushed, Queue, Role, Topic};
+use super::{Health, config, connect, errors, partitions_of, serve};
+use crate::backends::{
+    At, Error, ErrorKind, Log, Offsets, Polled, RecordSink, Result, StartAt, SubscribePlan, Subscriber,
+    TopicPartition, Topics, Waker,
+};
+use crate::settings::{KeyId, Settings, Side};
+
+/// How long a topic that was created a moment ago may take to be known everywhere.
+const TOPIC_WAIT: Duration = Duration::from_secs(1);
+/// How long the last probe may take before a reader is told that no broker is left.
+const PROBE_WAIT: Duration = Duration::from_secs(5);
+
+const MAX_POLL_EXCEEDED: Code = Code(-147);
+
+#[derive(Debug)]
+struct RdkafkaSubscriber {
+    fetched: Fetched,
+    topics: HashMap<Arc<str>, Topic>,
+    events: Queue,
+    data: Arc<Queue>,
+    client: Client,
+    group: Option<Group>,
+    outage: Outage,
+    /// Records a poll may push (`max.poll.records`).
+    most: usize,
+    settings: Settings,
+    log: Log,
+}
+
+/// What a group member remembers.
+struct Group {
+    start: StartAt,
+    /// Partitions assigned at some time in this run: those go on from their committed offsets.
+    seen: HashSet<TopicPartition>,
+}
+
+impl std::fmt::Debug for Group {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Group").field("seen", &self.seen).finish_non_exhaustive()
+    }
+}
+
+/// The time since which no broker has been reached.
+#[derive(Debug, Default)]
+struct Outage {
+    health: Health,
+    since: Option<Instant>,
+}
+
+/// A client that can read.
+///
+/// # Errors
+/// `Unsupported` for a setting librdkafka refuses.
+pub(crate) fn open_subscriber(settings: &Settings, plan: &SubscribePlan) -> Result<Box<dyn Subscriber>> {
+    let mut conf = config::native(settings, Side::Consumer);
+    if !plan.grouped {
+        conf.retain(|(name, _)| name != "group.id" && name != "group.instance.id");
+    }
+    let client = Client::new(Role::Consumer, &conf).map_err(|r| config::refused(settings, r))?;
+    let data = Arc::new(client.new_queue());
+    let events = if plan.grouped { client.consumer_queue() } else { None };
+    let events = events.unwrap_or_else(|| client.main_queue());
+    events.wakes(&data);
+    Ok(Box::new(RdkafkaSubscriber {
+        fetched: Fetched::new(),
+        topics: HashMap::new(),
+        events,
+        data,
+        client,
+        group: None,
+        outage: Outage::default(),
+        most: usize::try_from(settings.int(KeyId::MaxPollRecords)).unwrap_or(usize::MAX),
+        settings: settings.clone(),
+        log: plan.log.clone(),
+    }))
+}
+
+impl RdkafkaSubscriber {
+    fn topic(&mut self, name: &str) -> Result<&Topic> {
+        if !self.topics.contains_key(name) {
+            let topic = self.client.topic(name).map_err(|code| errors::error(code, format!("topic {name:?}")))?;
+            self.topics.insert(name.into(), topic);
+        }
+        self.topics.get(name).ok_or_else(|| super::unknown_topic(name))
+    }
+
+    fn request_timeout(&self) -> Duration {
+        self.settings.duration(KeyId::RequestTimeout)
+    }
+
+    fn named(&mut self, names: &[String]) -> Result<Vec<TopicPartition>> {
+        let mut all = Vec::new();
+        for name in names {
+            self.topic(name)?;
+            let Some(topic) = self.topics.get(name.as_str()) else { continue };
+            let ids =
+                partitions_of(&self.client, &self.events, (name, topic), TOPIC_WAIT, &self.settings, &self.log)?;
+            let topic: Arc<str> = name.as_str().into();
+            all.extend(ids.into_iter().map(|partition| TopicPartition { topic: Arc::clone(&topic), partition }));
+        }
+        Ok(all)
+    }
+
+    fn matching(&mut self, pattern: &regex::Regex) -> Result<Vec<TopicPartition>> {
+        let topics = connect(&self.client, &self.events, None, &self.settings, &self.log)?;
+        let mut all = Vec::new();
+        for t in topics.into_iter().filter(|t| crate::backends::pattern_takes(pattern, &t.name)) {
+            let topic: Arc<str> = t.name.into();
+            all.extend(
+                t.partitions.iter().map(|&p| TopicPartition { topic: Arc::clone(&topic), partition: p }),
+            );
+        }
+        Ok(all)
+    }
+
+    /// Serves what the client tells beside records.
+    fn serve_events(&mut self, sink: &mut dyn RecordSink) -> Result<()> {
+        loop {
+            match self.events.poll(Duration::ZERO) {
+                Event::None => return self.check_health(sink),
+                event => match serve(event, &mut self.outage.health, &self.log) {
+                    Some(Event::Assign(parts, event)) => self.assigned(parts, &event, sink)?,
+                    Some(Event::Revoke(parts, event)) => self.revoked(parts, &event, sink)?,
+                    _ => {}
+                },
+            }
+        }
+    }
+
+    fn check_health(&mut self, sink: &mut dyn RecordSink) -> Result<()> {
+        let health = &mut self.outage.health;
+        if let Some((code, reason)) = &health.fatal {
+            return Err(Error::new(errors::kind(*code), format!("librdkafka gave up: {reason}")));
+        }
+        if health.permanent.is_some() {
+            return Err(health.error(&self.settings));
+        }
+        if let Some(trouble) = health.trouble.take() {
+            if self.outage.since.is_none() {
+                sink.warn(&super::plain_reason(&trouble));
+            }
+            self.outage.since.get_or_insert_with(Instant::now);
+        }
+        let limit = self.settings.duration(KeyId::SocketTimeout);
+        if self.outage.since.is_some_and(|since| since.elapsed() > limit) {
+            // An idle topic gives no sign of life either: ask before giving up.
+            self.client.metadata(None, PROBE_WAIT).map_err(|_| self.outage.health.error(&self.settings))?;
+            self.outage.since = None;
+        }
+        Ok(())
+    }
+
+    fn assigned(
+        &mut self,
+        parts: Vec<(String, i32, i64)>,
+        event: &EventPtr,
+        sink: &mut dyn RecordSink,
+    ) -> Result<()> {
+        let mut list = TopicPartitionList::with_capacity(parts.len());
+        let mut told = Vec::with_capacity(parts.len());
+        for (topic, partition, offset) in parts {
+            let tp = TopicPartition { topic: topic.as_str().into(), partition };
+            let first = self.group.as_mut().filter(|g| g.seen.insert(tp.clone())).map(|g| Arc::clone(&g.start));
+            let start = first.and_then(|start| start(&tp)).map_or(Offset::from_raw(offset), Offset::Offset);
+            add(&mut list, &tp, start)?;
+            // Before it is assigned: then no record can come over the queue of events.
+            if let Some(queue) = self.client.partition_queue(&topic, partition) {
+                queue.forward(&self.data);
+            }
+            told.push(tp);
+        }
+        self.client.rebalance(Some(&list), event).map_err(|e| rebalance_failed(&e))?;
+        sink.assigned(&told);
+        Ok(())
+    }
+
+    fn revoked(
+        &mut self,
+        parts: Vec<(String, i32, i64)>,
+        event: &EventPtr,
+        sink: &mut dyn RecordSink,
+    ) -> Result<()> {
+        let gone: Vec<_> =
+            parts.iter().map(|(t, p, _)| TopicPartition { topic: t.as_str().into(), partition: *p }).collect();
+        let lost = self.client.assignment_lost();
+        let offsets = sink.revoked(&gone, lost);
+        if !lost && let Err(e) = self.commit(&offsets) {
+            sink.warn(&e.to_string());
+        }
+        self.fetched.discard(|topic, partition| parts.iter().any(|(t, p, _)| t == topic && *p == partition));
+        self.client.rebalance(None, event).map_err(|e| rebalance_failed(&e))
+    }
+
+    /// Pushes what was fetched; an error of a partition ends it unless it passes by itself.
+    fn push(&mut self, sink: &mut dyn RecordSink) -> Result<usize> {
+        let mut records = 0;
+        let mut failed = None;
+        let outage = &mut self.outage;
+        let _ = self.fetched.push(|pushed| match pushed {
+            Pushed::Record(r) => {
+                records += 1;
+                sink.record(r)
+            }
+            Pushed::End { topic, partition, offset } => {
+                outage.since = None;
+                sink.reached(topic, partition, offset);
+                ControlFlow::Continue(())
+            }
+            Pushed::Error { topic, partition, offset, code, reason } => {
+                if code == MAX_POLL_EXCEEDED {
+                    sink.warn("output was blocked longer than max.poll.interval.ms: the group took the partitions back");
+                } else if errors::passes(code) {
+                    outage.health.note(code, reason, false);
+                } else {
+                    failed = Some(partition_error(topic, partition, offset, code, &reason));
+                    return ControlFlow::Break(());
+                }
+                ControlFlow::Continue(())
+            }
+        });
+        if records > 0 {
+            outage.since = None;
+        }
+        failed.map_or(Ok(records), Err)
+    }
+}
+
+impl Subscriber for RdkafkaSubscriber {
+    fn waker(&self) -> Waker {
+        let data = Arc::clone(&self.data);
+        Arc::new(move || data.wake())
+    }
+
+    fn partitions(&mut self, topics: &Topics) -> Result<Vec<TopicPartition>> {
+        let mut all = match topics {
+            Topics::Names(names) => self.named(names)?,
+            Topics::Pattern(pattern) => self.matching(pattern)?,
+        };
+        all.sort();
+        all.dedup();
+        Ok(all)
+    }
+
+    fn list_offsets(&mut self, places: &[(TopicPartition, At)]) -> Result<Vec<i64>> {
+        let mut list = TopicPartitionList::with_capacity(places.len());
+        for (tp, at) in places {
+            let at = match at {
+                At::Earliest => Offset::Beginning,
+                At::Latest => Offset::End,
+                At::Timestamp(ms) => Offset::Offset((*ms).max(0)),
+            };
+            add(&mut list, tp, at)?;
+        }
+        if !places.is_empty() {
+            let wait = self.request_timeout();
+            self.client.offsets_for_times(&list, wait).map_err(|code| errors::error(code, "listing offsets"))?;
+        }
+        let mut offsets = Vec::with_capacity(places.len());
+        for ((tp, _), found) in places.iter().zip(list.elements()) {
+            found.error().map_err(|e| offset_error(tp, &e))?;
+            offsets.push(found.offset());
+        }
+        // A timestamp after the last record has no offset: it means the end.
+        let past_end: Vec<_> = (0..offsets.len()).filter(|&i| offsets[i] == Offset::End).collect();
+        let ends: Vec<_> = past_end.iter().map(|&i| (places[i].0.clone(), At::Latest)).collect();
+        if !ends.is_empty() && places.iter().any(|(_, at)| matches!(at, At::Timestamp(_))) {
+            for (i, end) in past_end.into_iter().zip(self.list_offsets(&ends)?) {
+                offsets[i] = Offset::Offset(end);
+            }
+        }
+        Ok(offsets.into_iter().map(|o| o.to_raw().unwrap_or(0)).collect())
+    }
+
+    fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>> {
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for tp in partitions {
+            add(&mut list, tp, Offset::Invalid)?;
+        }
+        let wait = self.request_timeout();
+        self.client.committed(&list, wait).map_err(|code| errors::error(code, "asking for committed offsets"))?;
+        let offset = |o| if let Offset::Offset(n) = o { Some(n) } else { None };
+        Ok(list.elements().iter().map(|e| offset(e.offset())).collect())
+    }
+
+    fn assign(&mut self, starts: &Offsets) -> Result<()> {
+        let data = Arc::clone(&self.data);
+        for (tp, offset) in starts {
+            self.topic(&tp.topic)?
+                .consume_start(tp.partition, *offset, &data)
+                .map_err(|code| errors::error(code, tp.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn unassign(&mut self, partitions: &[TopicPartition]) -> Result<()> {
+        for tp in partitions {
+            self.topic(&tp.topic)?.consume_stop(tp.partition);
+        }
+        self.fetched.discard(|t, p| partitions.iter().any(|tp| tp.partition == p && *tp.topic == *t));
+        Ok(())
+    }
+
+    fn join(&mut self, topics: &Topics, start: StartAt) -> Result<()> {
+        let mut list = TopicPartitionList::new();
+        match topics {
+            Topics::Names(names) => names.iter().for_each(|n| drop(list.add_topic_unassigned(n))),
+            Topics::Pattern(pattern) => drop(list.add_topic_unassigned(&group_pattern(pattern.as_str()))),
+        }
+        self.group = Some(Group { start, seen: HashSet::new() });
+        self.client.subscribe(&list).map_err(|code| errors::error(code, "joining the group"))
+    }
+
+    fn poll(&mut self, wait: Duration, sink: &mut dyn RecordSink) -> Result<Polled> {
+        self.serve_events(sink)?;
+        let wait = if self.fetched.is_empty() { wait } else { Duration::ZERO };
+        self.fetched.fill(&self.data, wait, self.most);
+        let full = self.fetched.is_full(self.most);
+        let records = self.push(sink)?;
+        Ok(Polled { records, idle: self.fetched.is_empty() && !full })
+    }
+
+    fn commit(&mut self, offsets: &Offsets) -> Result<()> {
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::with_capacity(offsets.len());
+        for (tp, offset) in offsets {
+            add(&mut list, tp, Offset::Offset(*offset))?;
+        }
+        self.client.commit(&list).map_err(|code| errors::error(code, "committing offsets"))
+    }
+
+    fn close(mut self: Box<Self>, deadline: Instant, sink: &mut dyn RecordSink) -> Result<()> {
+        self.events.silence();
+        if self.group.is_none() {
+            return Ok(());
+        }
+        // Closing forwards the group's events to the queue it is given, so it must be another one.
+        let last = self.client.new_queue();
+        self.client.close(&last).map_err(|e| Error::new(ErrorKind::Other, format!("leaving the group: {e}")))?;
+        while !self.client.closed() && Instant::now() < deadline {
+            let event = last.poll(Duration::from_millis(100));
+            if let Some(Event::Revoke(parts, event)) = serve(event, &mut self.outage.health, &self.log) {
+                self.revoked(parts, &event, sink)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for RdkafkaSubscriber {
+    fn drop(&mut self) {
+        self.events.silence();
+    }
+}
+
+/// librdkafka takes a topic that starts with `^` for a regular expression matched from the start.
+fn group_pattern(pattern: &str) -> String {
+    if pattern.starts_with('^') { pattern.to_owned() } else { format!("^.*({pattern})") }
+}
+
+fn add(list: &mut TopicPartitionList, tp: &TopicPartition, offset: Offset) -> Result<()> {
+    list.add_partition_offset(&tp.topic, tp.partition, offset)
+        .map_err(|e| Error::new(ErrorKind::Other, format!("{tp}: {e}")))
+}
+
+fn rebalance_failed(reason: &str) -> Error {
+    Error::new(ErrorKind::Other, format!("taking an assignment: {reason}"))
+}
+
+fn offset_error(tp: &TopicPartition, e: &::rdkafka::error::KafkaError) -> Error {
+    let code = e.rdkafka_error_code().map_or(Code::NONE, |c| Code(c as i32));
+    errors::error(code, tp.to_string())
+}
+
+fn partition_error(topic: &str, partition: i32, offset: i64, code: Code, reason: &str) -> Error {
+    let place = if topic.is_empty() { "consumer".to_owned() } else { format!("{topic}[{partition}]") };
+    match errors::kind(code) {
+        ErrorKind::UnknownTopic if !topic.is_empty() => {
+            Error::new(ErrorKind::UnknownTopic, format!("unknown topic or partition {place}"))
+        }
+        ErrorKind::OffsetOutOfRange => Error::new(
+            ErrorKind::OffsetOutOfRange,
+            format!("{place}: no offset to start from, and auto.offset.reset is none: {reason}"),
+        ),
+        ErrorKind::BadRecord => Error::new(ErrorKind::BadRecord, format!("{place} at offset {offset}: {reason}")),
+        _ => errors::error(code, place),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_pattern_matches_anywhere_unless_anchored() {
+        assert_eq!(group_pattern("^logs-.*"), "^logs-.*");
+        assert_eq!(group_pattern("logs"), "^.*(logs)");
+    }
+}
