@@ -1,12 +1,23 @@
 //! Settings: layers of typed-in values with their places, resolved against the key table.
 
-mod keys;
+mod complain;
+pub mod keys;
+mod layers;
+mod mistake;
+mod profile;
+mod resolve;
+mod rules;
+mod value;
 
 pub use keys::KeyId;
+pub use layers::{Entry, Layer, Layers, Scope};
+pub use mistake::{Mistake, Mistakes};
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use value::Value;
 
 /// A client library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,6 +26,43 @@ pub enum Library {
     Rdkafka,
     /// Pure Rust, through the `rskafka` crate.
     Rskafka,
+}
+
+impl Library {
+    /// All there are, in the order `auto` prefers them.
+    pub const ALL: [Self; 2] = [Self::Rdkafka, Self::Rskafka];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rdkafka => "rdkafka",
+            Self::Rskafka => "rskafka",
+        }
+    }
+}
+
+impl fmt::Display for Library {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The library asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Choice {
+    /// The first that is built in and can do what is asked.
+    Auto,
+    /// This one.
+    Only(Library),
+}
+
+/// What a run does: publishing or subscribing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Publishing.
+    Producer,
+    /// Subscribing.
+    Consumer,
 }
 
 /// Where a value was set.
@@ -34,31 +82,71 @@ pub enum Place {
     Default,
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(flag) => f.write_str(flag),
+            Self::Override(key) => write!(f, "-X {key}"),
+            Self::Env(name) => write!(f, "${name}"),
+            Self::File { path, line, member } => {
+                write!(f, "{}", path.display())?;
+                if let Some(line) = line {
+                    write!(f, ":{line}")?;
+                }
+                member.as_ref().map_or(Ok(()), |member| write!(f, ": {member}"))
+            }
+            Self::Profile(name) => write!(f, "profile {name}"),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
 /// The settings of one run for one side (publishing or subscribing), resolved. A getter for a key
 /// of another kind than it has is a programming error.
-#[derive(Debug)]
-pub struct Settings {}
+pub struct Settings {
+    side: Side,
+    /// One for each row of the key table, in its order.
+    rows: Vec<Setting>,
+    passthrough: Vec<(String, String, Place)>,
+    overridden_passthrough: Vec<(String, String, Place)>,
+}
+
+/// One setting: what is in force, and what it won over.
+struct Setting {
+    value: Option<Value>,
+    place: Place,
+    overridden: Vec<(String, Place)>,
+}
 
 impl Settings {
-    /// A text value; `None` when it is not set and has no default.
-    pub fn text(&self, _key: KeyId) -> Option<&str> {
-        unimplemented!()
+    /// Whose settings these are.
+    pub fn side(&self) -> Side {
+        self.side
     }
-    /// A whole number.
-    pub fn int(&self, _key: KeyId) -> i64 {
-        unimplemented!()
+    /// A value as text, in its canonical form (numbers in the unit of the canonical spelling); `None`
+    /// when it is not set and has no default.
+    pub fn text(&self, key: KeyId) -> Option<&str> {
+        self.row(key).value.as_ref().map(|value| value.text.as_str())
+    }
+    /// A whole number; bytes for a size.
+    pub fn int(&self, key: KeyId) -> i64 {
+        self.row(key).value.as_ref().map_or(0, |value| value.number)
     }
     /// A duration.
-    pub fn duration(&self, _key: KeyId) -> Duration {
-        unimplemented!()
+    pub fn duration(&self, key: KeyId) -> Duration {
+        Duration::from_millis(self.int(key).unsigned_abs())
     }
     /// A switch.
-    pub fn bool(&self, _key: KeyId) -> bool {
-        unimplemented!()
+    pub fn bool(&self, key: KeyId) -> bool {
+        self.int(key) != 0
+    }
+    /// The elements of a list.
+    pub fn list(&self, key: KeyId) -> Vec<String> {
+        self.text(key).map(|text| text.split(',').map(str::to_owned).collect()).unwrap_or_default()
     }
     /// Where the value in force comes from.
-    pub fn place(&self, _key: KeyId) -> &Place {
-        unimplemented!()
+    pub fn place(&self, key: KeyId) -> &Place {
+        &self.row(key).place
     }
     /// True unless the value in force is the default.
     pub fn is_set(&self, key: KeyId) -> bool {
@@ -66,16 +154,50 @@ impl Settings {
     }
     /// `rdkafka.KEY` values, for librdkafka as they are: key, value, place.
     pub fn passthrough(&self) -> &[(String, String, Place)] {
-        unimplemented!()
+        &self.passthrough
     }
     /// host:port of each bootstrap server.
     pub fn bootstrap(&self) -> Vec<String> {
-        unimplemented!()
+        self.list(KeyId::BootstrapServers)
+    }
+
+    /// Settings with these values set as by `-X`.
+    ///
+    /// # Panics
+    /// On a mistake in them.
+    #[doc(hidden)]
+    pub fn for_tests(side: Side, values: &[(&str, &str)]) -> Self {
+        let mut layers = Layers::default();
+        for (key, value) in values {
+            layers.overrides.push_override(&format!("{key}={value}"));
+        }
+        layers.resolve(side, Library::Rdkafka).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+    }
+
+    fn row(&self, key: KeyId) -> &Setting {
+        &self.rows[key as usize]
+    }
+
+    /// Replaces a default by another.
+    fn set_default(&mut self, id: KeyId, text: &str) {
+        self.rows[id as usize].value = value::parse(id.key(), 1, text).ok();
     }
 }
 
-impl fmt::Display for Place {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        unimplemented!()
+/// Says what is set; nothing that is secret, and no defaults.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut map = f.debug_map();
+        for (key, row) in keys::KEYS.iter().zip(&self.rows).filter(|(_, row)| row.place != Place::Default) {
+            let value = row.value.as_ref().map_or("", |value| &value.text);
+            map.entry(&key.java, &if key.secret { HIDDEN } else { value });
+        }
+        for (key, value, _) in &self.passthrough {
+            map.entry(key, &if layers::is_sensitive(key) { HIDDEN } else { value });
+        }
+        map.finish()
     }
 }
+
+/// What stands for a secret wherever settings are shown.
+pub const HIDDEN: &str = "[hidden]";

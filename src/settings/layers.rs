@@ -1,0 +1,158 @@
+//! Layers: what was typed, and where, before anybody asks what it means.
+
+use std::fmt;
+
+use super::keys::KeyId;
+use super::{Library, Mistake, Place, Side};
+
+/// What a value was set for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Whatever has the key: a flag, `-X KEY=`, `$KPS_KEY`.
+    Any,
+    /// The whole run: `kafka.KEY` in a file. Keys of one side only are not accepted here.
+    Common,
+    /// Publishing.
+    Producer,
+    /// Subscribing.
+    Consumer,
+    /// librdkafka, as it is.
+    Rdkafka,
+}
+
+impl Scope {
+    const NAMED: [Self; 3] = [Self::Producer, Self::Consumer, Self::Rdkafka];
+
+    /// What stands before a key of this scope.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Any | Self::Common => "",
+            Self::Producer => "producer.",
+            Self::Consumer => "consumer.",
+            Self::Rdkafka => "rdkafka.",
+        }
+    }
+
+    /// Splits a scope's prefix off a key; `otherwise` is the scope of a key without one.
+    pub fn split(name: &str, otherwise: Self) -> (Self, &str) {
+        let named = |scope: Self| name.strip_prefix(scope.prefix()).map(|key| (scope, key));
+        Self::NAMED.into_iter().find_map(named).unwrap_or((otherwise, name))
+    }
+
+    /// True unless it is the scope of the other side.
+    pub(super) fn covers(self, side: Side) -> bool {
+        match self {
+            Self::Any | Self::Common | Self::Rdkafka => true,
+            Self::Producer => side == Side::Producer,
+            Self::Consumer => side == Side::Consumer,
+        }
+    }
+}
+
+/// A value as typed. `Debug` hides it, since even the value of a misspelt key can be a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The key as typed, without its scope.
+    pub key: String,
+    /// What it was set for.
+    pub scope: Scope,
+    /// The value as typed, placeholders filled in.
+    pub value: String,
+    /// Where.
+    pub place: Place,
+    /// Counts only when this library runs.
+    pub only: Option<Library>,
+}
+
+impl Entry {
+    /// A flag's value.
+    pub fn flag(flag: &str, key: KeyId, value: impl Into<String>) -> Self {
+        Self {
+            key: key.key().java.to_owned(),
+            scope: Scope::Any,
+            value: value.into(),
+            place: Place::Flag(flag.to_owned()),
+            only: None,
+        }
+    }
+
+    /// The `KEY=VALUE` of a `-X`, the key with or without `producer.`, `consumer.`, `rdkafka.`.
+    ///
+    /// # Errors
+    /// When there is no `=` or no key before it.
+    pub fn parse_override(typed: &str) -> Result<Self, Mistake> {
+        let (name, value) = typed.split_once('=').unwrap_or((typed, ""));
+        let place = Place::Override(name.to_owned());
+        let unprefixed = name.strip_prefix("kafka.").unwrap_or(name);
+        let (scope, key) = Scope::split(unprefixed, Scope::Any);
+        if key.is_empty() || name.len() == typed.len() {
+            return Err(Mistake::new(&place, "-X takes KEY=VALUE"));
+        }
+        Ok(Self { key: key.to_owned(), scope, value: value.to_owned(), place, only: None })
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, scope, value: _, place, only } = self;
+        write!(f, "Entry {{ {scope:?} {key}, {place}, {only:?} }}")
+    }
+}
+
+/// True when a librdkafka key of this name holds something secret (librdkafka's own list of sensitive
+/// properties, by the words in their names).
+pub(super) fn is_sensitive(native: &str) -> bool {
+    const WORDS: [&str; 6] =
+        ["password", "passphrase", "secret", "jaas", "private.key.pem", "oauthbearer.config"];
+    let name = native.to_ascii_lowercase().replace('_', ".");
+    WORDS.iter().any(|word| name.contains(word)) || name == "ssl.key.pem"
+}
+
+/// Values of one source.
+#[derive(Debug, Clone, Default)]
+pub struct Layer {
+    /// What it sets. Of two entries for the same key the later one counts.
+    pub entries: Vec<Entry>,
+    /// What it sets unless anything else does.
+    pub defaults: Vec<Entry>,
+    /// What could not be read.
+    pub mistakes: Vec<Mistake>,
+    /// The topic it names.
+    pub topic: Option<(String, Place)>,
+}
+
+impl Layer {
+    /// Adds one of the command line's `-X`.
+    pub fn push_override(&mut self, typed: &str) {
+        match Entry::parse_override(typed) {
+            Ok(entry) => self.entries.push(entry),
+            Err(mistake) => self.mistakes.push(mistake),
+        }
+    }
+}
+
+/// All layers of a run. In order of precedence: flags, `-X`, environment, files (the last one first),
+/// profile, defaults.
+#[derive(Debug, Clone, Default)]
+pub struct Layers {
+    /// Flags.
+    pub flags: Layer,
+    /// `-X`.
+    pub overrides: Layer,
+    /// Environment variables.
+    pub env: Layer,
+    /// Files, in the order they were named.
+    pub files: Vec<Layer>,
+}
+
+impl Layers {
+    /// What the user said, the layer that wins first.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = &Layer> {
+        [&self.flags, &self.overrides, &self.env].into_iter().chain(self.files.iter().rev())
+    }
+
+    /// The topic named in a file.
+    pub fn topic(&self) -> Option<&(String, Place)> {
+        self.in_order().find_map(|layer| layer.topic.as_ref())
+    }
+}

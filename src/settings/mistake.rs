@@ -1,0 +1,76 @@
+//! What is wrong with the settings: all of it at once, each mistake with its place.
+
+use std::fmt;
+
+use super::Place;
+
+/// One mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where it was made.
+    pub place: Place,
+    /// What is wrong and what would be right, one line.
+    pub message: String,
+}
+
+impl Mistake {
+    /// A mistake at `place`.
+    pub fn new(place: &Place, message: impl Into<String>) -> Self {
+        Self { place: place.clone(), message: message.into() }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+/// All mistakes of a run, one line each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistakes(Vec<Mistake>);
+
+impl Mistakes {
+    /// `Ok` if there are none.
+    ///
+    /// # Errors
+    /// All of them, each once.
+    pub(super) fn none_in(found: Vec<Mistake>) -> Result<(), Self> {
+        let mut mistakes = Vec::new();
+        for mistake in found {
+            if !mistakes.contains(&mistake) {
+                mistakes.push(mistake);
+            }
+        }
+        if mistakes.is_empty() { Ok(()) } else { Err(Self(mistakes)) }
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, mistake) in self.0.iter().enumerate() {
+            let separator = if i == 0 { "" } else { "\n" };
+            write!(f, "{separator}{mistake}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// What belongs to the name nearest to `typed`, if one is near enough to be meant: one letter
+/// changed, or a quarter of them in a long name.
+pub(crate) fn nearest<T>(typed: &str, candidates: impl IntoIterator<Item = (String, T)>) -> Option<T> {
+    let near = (typed.chars().count() / 4).max(1);
+    candidates
+        .into_iter()
+        .map(|(name, candidate)| (strsim::damerau_levenshtein(typed, &name), candidate))
+        .filter(|(distance, _)| *distance <= near)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,366 @@
+//! From layers to [`Settings`]: read every entry by the key table, then take the first that counts.
+
+use super::keys::{self, KEYS, Key, KeyId};
+use super::value::{self, Value};
+use super::{Choice, Entry, Layers, Library, Mistake, Mistakes, Place, Scope, Setting, Settings, Side};
+use super::{complain, profile, rules};
+
+/// An entry and what it means.
+struct Reading<'a> {
+    entry: &'a Entry,
+    meaning: Meaning,
+}
+
+enum Meaning {
+    Setting(&'static Key, Value),
+    /// For librdkafka, as it is.
+    Native,
+}
+
+impl Reading<'_> {
+    fn sets(&self, id: KeyId) -> Option<&Value> {
+        match &self.meaning {
+            Meaning::Setting(key, value) if key.id == id => Some(value),
+            _ => None,
+        }
+    }
+
+    fn counts_for(&self, side: Side, library: Library) -> bool {
+        self.entry.scope.covers(side) && self.entry.only.is_none_or(|only| only == library)
+    }
+}
+
+impl Layers {
+    /// The settings of one side, when `library` runs.
+    ///
+    /// # Errors
+    /// All mistakes of all layers, those of the other side and of the other library too.
+    pub fn resolve(&self, side: Side, library: Library) -> Result<Settings, Mistakes> {
+        self.check()?;
+        let profile = self.profile();
+        let (readings, _) = self.read(&profile);
+        Ok(settle(&readings, side, library))
+    }
+
+    /// The library asked for, and where.
+    ///
+    /// # Errors
+    /// As [`Layers::resolve`].
+    pub fn library(&self) -> Result<(Choice, Place), Mistakes> {
+        let settings = self.resolve(Side::Producer, Library::Rdkafka)?;
+        let choice = match settings.text(KeyId::Library) {
+            Some("rdkafka") => Choice::Only(Library::Rdkafka),
+            Some("rskafka") => Choice::Only(Library::Rskafka),
+            _ => Choice::Auto,
+        };
+        Ok((choice, settings.place(KeyId::Library).clone()))
+    }
+
+    /// Finds every mistake there is.
+    fn check(&self) -> Result<(), Mistakes> {
+        let profile = self.profile();
+        let (readings, mut mistakes) = self.read(&profile);
+        // Values that do not go together are told only when each value is right by itself.
+        if mistakes.is_empty() {
+            for library in Library::ALL {
+                for side in [Side::Producer, Side::Consumer] {
+                    mistakes.extend(rules::broken(&settle(&readings, side, library)));
+                }
+            }
+        }
+        Mistakes::none_in(mistakes)
+    }
+
+    /// The entries of the profile asked for.
+    fn profile(&self) -> Vec<Entry> {
+        let (readings, _) = self.read(&[]);
+        let settings = settle(&readings, Side::Producer, Library::Rdkafka);
+        settings.text(KeyId::Profile).map(profile::entries).unwrap_or_default()
+    }
+
+    /// Reads all entries, in order of precedence.
+    fn read<'a>(&'a self, profile: &'a [Entry]) -> (Vec<Reading<'a>>, Vec<Mistake>) {
+        let said = self.in_order().map(|layer| layer.entries.as_slice());
+        let defaults = self.in_order().map(|layer| layer.defaults.as_slice());
+        let mut readings = Vec::new();
+        let mut mistakes: Vec<Mistake> =
+            self.in_order().flat_map(|layer| layer.mistakes.iter().cloned()).collect();
+        for entries in said.chain([profile]).chain(defaults) {
+            mistakes.extend(twice(entries));
+            for entry in ranked(entries) {
+                match meaning(entry) {
+                    Ok(meaning) => readings.push(Reading { entry, meaning }),
+                    Err(mistake) => mistakes.push(mistake),
+                }
+            }
+        }
+        (readings, mistakes)
+    }
+}
+
+/// The entries of a layer, the one that wins first: those for one library, then those for one side;
+/// of two alike the later.
+fn ranked(entries: &[Entry]) -> Vec<&Entry> {
+    let mut ranked: Vec<&Entry> = entries.iter().rev().collect();
+    ranked.sort_by_key(|entry| (entry.only.is_none(), matches!(entry.scope, Scope::Any | Scope::Common)));
+    ranked
+}
+
+/// What an entry means.
+fn meaning(entry: &Entry) -> Result<Meaning, Mistake> {
+    if entry.scope == Scope::Rdkafka {
+        return Ok(Meaning::Native);
+    }
+    let Some((key, scale)) = keys::find(&entry.key) else {
+        // A dictionary for librdkafka alone may hold keys that only librdkafka knows.
+        let native = entry.only == Some(Library::Rdkafka);
+        return if native { Ok(Meaning::Native) } else { Err(complain::unknown(entry)) };
+    };
+    if !complain::accepts(entry.scope, key.role) {
+        return Err(complain::misplaced(entry, key));
+    }
+    value::parse(key, scale, &entry.value)
+        .map(|value| Meaning::Setting(key, value))
+        .map_err(|wrong| complain::bad_value(entry, &wrong))
+}
+
+/// Settings that a layer has in two spellings.
+fn twice(entries: &[Entry]) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    for (i, later) in entries.iter().enumerate() {
+        let Some((key, _)) = keys::find(&later.key) else { continue };
+        let same = |earlier: &&Entry| {
+            earlier.key != later.key
+                && (earlier.scope, earlier.only) == (later.scope, later.only)
+                && keys::find(&earlier.key).is_some_and(|(other, _)| other.id == key.id)
+        };
+        if let Some(earlier) = entries[..i].iter().find(same) {
+            let message = format!(
+                "{} and {} ({}) are one setting: delete one of them",
+                later.key, earlier.key, earlier.place
+            );
+            mistakes.push(Mistake::new(&later.place, message));
+        }
+    }
+    mistakes
+}
+
+/// Takes for every key the first reading that counts.
+fn settle(readings: &[Reading<'_>], side: Side, library: Library) -> Settings {
+    let counting: Vec<&Reading<'_>> =
+        readings.iter().filter(|reading| reading.counts_for(side, library)).collect();
+    let rows = KEYS.iter().map(|key| setting(key, &counting)).collect();
+    let mut settings = Settings { side, rows, passthrough: Vec::new(), overridden_passthrough: Vec::new() };
+    pass_through(&counting, &mut settings);
+    rules::derive(&mut settings);
+    settings
+}
+
+fn setting(key: &Key, counting: &[&Reading<'_>]) -> Setting {
+    let mut found = counting
+        .iter()
+        .filter_map(|reading| Some((reading.sets(key.id)?.clone(), reading.entry.place.clone())));
+    let default = key.default.and_then(|typed| value::parse(key, 1, typed).ok());
+    let (value, place) = match found.next() {
+        Some((value, place)) => (Some(value), place),
+        None => (default, Place::Default),
+    };
+    let overridden = found.map(|(value, place)| (value.text, place)).collect();
+    Setting { value, place, overridden }
+}
+
+/// Takes for every native key the first reading.
+fn pass_through(counting: &[&Reading<'_>], settings: &mut Settings) {
+    let native = counting.iter().filter(|reading| matches!(reading.meaning, Meaning::Native));
+    for Reading { entry, .. } in native {
+        let value = (entry.key.clone(), entry.value.clone(), entry.place.clone());
+        if settings.passthrough.iter().any(|(key, ..)| *key == entry.key) {
+            settings.overridden_passthrough.push(value);
+        } else {
+            settings.passthrough.push(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Layer;
+
+    fn line(number: u32, property: &str, value: &str) -> Entry {
+        let (scope, key) = Scope::split(property, Scope::Common);
+        let place = Place::File { path: "a.properties".into(), line: Some(number), member: None };
+        Entry { key: key.to_owned(), scope, value: value.to_owned(), place, only: None }
+    }
+
+    fn file(lines: &[(&str, &str)]) -> Layer {
+        let entries = lines.iter().zip(1..).map(|((key, value), number)| line(number, key, value)).collect();
+        Layer { entries, ..Layer::default() }
+    }
+
+    fn overrides(typed: &[&str]) -> Layer {
+        let mut layer = Layer::default();
+        typed.iter().for_each(|one| layer.push_override(one));
+        layer
+    }
+
+    fn mistakes(layers: &Layers) -> Vec<String> {
+        let found = layers.resolve(Side::Producer, Library::Rdkafka).unwrap_err();
+        found.iter().map(ToString::to_string).collect()
+    }
+
+    fn one_file(lines: &[(&str, &str)]) -> Layers {
+        Layers { files: vec![file(lines)], ..Layers::default() }
+    }
+
+    #[test]
+    fn each_layer_wins_over_those_below_it() {
+        let mut layers = one_file(&[("producer.acks", "0"), ("profile", "high-throughput")]);
+        let acks = |layers: &Layers| {
+            let settings = layers.resolve(Side::Producer, Library::Rdkafka).unwrap();
+            format!("{} {}", settings.text(KeyId::Acks).unwrap(), settings.place(KeyId::Acks))
+        };
+        assert_eq!(acks(&Layers::default()), "all default");
+        assert_eq!(acks(&one_file(&[("profile", "low-latency")])), "1 profile low-latency");
+        assert_eq!(acks(&layers), "0 a.properties:1");
+        layers.files.push(file(&[("producer.acks", "all")]));
+        layers.files[1].entries[0].place = Place::Env("second file".into());
+        assert_eq!(acks(&layers), "all $second file");
+        let mut entry = line(1, "producer.acks", "1");
+        entry.place = Place::Env("KPS_ACKS".into());
+        layers.env.entries.push(entry);
+        assert_eq!(acks(&layers), "1 $KPS_ACKS");
+        layers.overrides = overrides(&["acks=0", "acks=all"]);
+        assert_eq!(acks(&layers), "all -X acks");
+        layers.flags.entries.push(Entry::flag("--acks", KeyId::Acks, "1"));
+        assert_eq!(acks(&layers), "1 --acks");
+    }
+
+    #[test]
+    fn a_side_of_its_own_wins_over_both() {
+        let layers = one_file(&[("producer.client.id", "p"), ("client.id", "both")]);
+        let id = |side| {
+            let settings = layers.resolve(side, Library::Rdkafka).unwrap();
+            settings.text(KeyId::ClientId).unwrap().to_owned()
+        };
+        assert_eq!((id(Side::Producer), id(Side::Consumer)), ("p".into(), "both".into()));
+    }
+
+    #[test]
+    fn an_entry_for_one_library_counts_for_that_library_only() {
+        let mut layers = one_file(&[("producer.acks", "0"), ("producer.nonsense.ms", "7")]);
+        layers.files[0].entries.iter_mut().for_each(|entry| entry.only = Some(Library::Rdkafka));
+        let with = layers.resolve(Side::Producer, Library::Rdkafka).unwrap();
+        assert_eq!((with.text(KeyId::Acks), with.passthrough().len()), (Some("0"), 1));
+        let without = layers.resolve(Side::Producer, Library::Rskafka).unwrap();
+        assert_eq!((without.text(KeyId::Acks), without.passthrough().len()), (Some("all"), 0));
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once_with_their_places() {
+        let mut layers = one_file(&[
+            ("producer.lingr.ms", "5"),
+            ("consumer.acks", "all"),
+            ("linger.ms", "5"),
+            ("prodcer.acks", "1"),
+            ("consumer.fetch_max_wait_ms", "1s"),
+            ("producer.value.serializer", "x"),
+            ("resilient.spool.dir", "x"),
+            ("producer.profile", "low-latency"),
+        ]);
+        layers.overrides = overrides(&["acks", "linger.msec=3", "queue.buffering.max.kbytes=0"]);
+        let expected = [
+            "-X acks: -X takes KEY=VALUE",
+            "-X linger.msec: unknown key, did you mean linger.ms?",
+            "-X queue.buffering.max.kbytes: \"0\" is not a whole number of KiB from 1 to 2147483647",
+            "a.properties:1: unknown key kafka.producer.lingr.ms, did you mean kafka.producer.linger.ms?",
+            "a.properties:2: kafka.consumer.acks is a setting of the producer: write kafka.producer.acks",
+            "a.properties:3: kafka.linger.ms is a setting of the producer: write kafka.producer.linger.ms",
+            "a.properties:4: unknown key kafka.prodcer.acks, did you mean kafka.producer.acks?",
+            "a.properties:5: kafka.consumer.fetch_max_wait_ms: \"1s\" is not a whole number of milliseconds from 0 to 300000",
+            "a.properties:6: unknown key kafka.producer.value.serializer: keys and values go through as bytes; \
+             delete it",
+            "a.properties:7: unknown key kafka.resilient.spool.dir",
+            "a.properties:8: kafka.producer.profile is a setting of the whole run: write kafka.profile",
+        ];
+        let mut found = mistakes(&layers);
+        found.sort();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn two_spellings_in_one_layer_name_both_places() {
+        let layers = one_file(&[
+            ("producer.linger.ms", "5"),
+            ("producer.queue.buffering.max.ms", "5"),
+            ("consumer.client.id", "a"),
+            ("producer.client_id", "b"),
+        ]);
+        assert_eq!(
+            mistakes(&layers),
+            ["a.properties:2: queue.buffering.max.ms and linger.ms (a.properties:1) are one setting: \
+              delete one of them"]
+        );
+    }
+
+    #[test]
+    fn values_that_do_not_go_together_are_mistakes_of_either_side() {
+        let layers = one_file(&[
+            ("producer.enable.idempotence", "true"),
+            ("producer.acks", "1"),
+            ("consumer.session.timeout.ms", "3000"),
+        ]);
+        assert_eq!(
+            mistakes(&layers),
+            [
+                "a.properties:1: enable.idempotence=true (a.properties:1) does not go with acks=1 (a.properties:2)",
+                "a.properties:3: heartbeat.interval.ms=3000 (default) must be less than \
+                 session.timeout.ms=3000 (a.properties:3)",
+            ]
+        );
+    }
+
+    #[test]
+    fn idempotence_nobody_asked_for_gives_way() {
+        for (value, expected) in [("acks=all", true), ("acks=1", false), ("max.in.flight=6", false)] {
+            let layers = Layers { overrides: overrides(&[value]), ..Layers::default() };
+            let settings = layers.resolve(Side::Producer, Library::Rdkafka).unwrap();
+            assert_eq!(settings.bool(KeyId::EnableIdempotence), expected, "{value}");
+            assert!(!settings.is_set(KeyId::EnableIdempotence));
+        }
+    }
+
+    #[test]
+    fn library_names_of_the_python_pair_are_accepted() {
+        for (typed, expected) in [
+            ("confluent-kafka", Choice::Only(Library::Rdkafka)),
+            ("librdkafka", Choice::Only(Library::Rdkafka)),
+            ("kafka_python", Choice::Only(Library::Rskafka)),
+            ("auto", Choice::Auto),
+        ] {
+            let (choice, place) = one_file(&[("library", typed)]).library().unwrap();
+            assert_eq!((choice, place.to_string().as_str()), (expected, "a.properties:1"));
+        }
+        assert_eq!(Layers::default().library(), Ok((Choice::Auto, Place::Default)));
+    }
+
+    #[test]
+    fn a_default_of_a_file_gives_way_to_any_file() {
+        let mut layers = one_file(&[("library", "rdkafka")]);
+        layers.files.push(Layer { defaults: vec![line(9, "library", "rskafka")], ..Layer::default() });
+        assert_eq!(layers.library().unwrap().0, Choice::Only(Library::Rdkafka));
+        layers.files.remove(0);
+        assert_eq!(layers.library().unwrap().0, Choice::Only(Library::Rskafka));
+    }
+
+    #[test]
+    fn native_keys_go_through_as_they_are() {
+        let settings = Settings::for_tests(
+            Side::Consumer,
+            &[("rdkafka.Debug_x", " a "), ("rdkafka.fetch.min.bytes", "oops"), ("rdkafka.Debug_x", "b")],
+        );
+        let passed: Vec<_> =
+            settings.passthrough().iter().map(|(k, v, _)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(passed, [("Debug_x", "b"), ("fetch.min.bytes", "oops")]);
+    }
+}

@@ -1,0 +1,68 @@
+//! Values that do not go together, and defaults that follow from other values.
+
+use super::{KeyId, Mistake, Place, Settings, Side};
+
+/// Durations of which the first must be less than the second (the Java client's and librdkafka's
+/// rules).
+const LESS: &[(Side, KeyId, KeyId)] = &[
+    (Side::Producer, KeyId::Linger, KeyId::DeliveryTimeout),
+    (Side::Consumer, KeyId::HeartbeatInterval, KeyId::SessionTimeout),
+];
+
+/// Durations of which the first must not be more than the second.
+const NOT_MORE: &[(Side, KeyId, KeyId)] = &[
+    (Side::Producer, KeyId::ReconnectBackoff, KeyId::ReconnectBackoffMax),
+    (Side::Consumer, KeyId::ReconnectBackoff, KeyId::ReconnectBackoffMax),
+    (Side::Consumer, KeyId::SessionTimeout, KeyId::MaxPollInterval),
+];
+
+/// Turns idempotence off where nobody asked for it and other values rule it out, as the Java client
+/// does (KIP-679).
+pub(super) fn derive(settings: &mut Settings) {
+    if settings.side == Side::Producer
+        && !settings.is_set(KeyId::EnableIdempotence)
+        && against_idempotence(settings).is_some()
+    {
+        settings.set_default(KeyId::EnableIdempotence, "false");
+    }
+}
+
+/// Every rule that the settings break.
+pub(super) fn broken(settings: &Settings) -> Vec<Mistake> {
+    let mine = |rule: &&(Side, KeyId, KeyId)| rule.0 == settings.side;
+    let less = LESS.iter().filter(mine).filter(|&&(_, a, b)| settings.duration(a) >= settings.duration(b));
+    let not_more =
+        NOT_MORE.iter().filter(mine).filter(|&&(_, a, b)| settings.duration(a) > settings.duration(b));
+    less.map(|&(_, a, b)| conflict(settings, a, "must be less than", b))
+        .chain(not_more.map(|&(_, a, b)| conflict(settings, a, "must not be more than", b)))
+        .chain(idempotence(settings))
+        .collect()
+}
+
+fn idempotence(settings: &Settings) -> Option<Mistake> {
+    if settings.side != Side::Producer || !settings.bool(KeyId::EnableIdempotence) {
+        return None;
+    }
+    let against = against_idempotence(settings)?;
+    Some(conflict(settings, KeyId::EnableIdempotence, "does not go with", against))
+}
+
+/// The setting, if any, that idempotence cannot be had with.
+fn against_idempotence(settings: &Settings) -> Option<KeyId> {
+    let against = [
+        (KeyId::Acks, settings.text(KeyId::Acks) != Some("all")),
+        (KeyId::Retries, settings.int(KeyId::Retries) == 0),
+        (KeyId::MaxInFlight, settings.int(KeyId::MaxInFlight) > 5),
+    ];
+    against.into_iter().find(|(_, against)| *against).map(|(id, _)| id)
+}
+
+/// Told at the place of the setting that somebody set; both are named.
+fn conflict(settings: &Settings, a: KeyId, verb: &str, b: KeyId) -> Mistake {
+    let set = |id: KeyId| {
+        let value = settings.text(id).unwrap_or_default();
+        format!("{}={value} ({})", id.key().java, settings.place(id))
+    };
+    let place = if *settings.place(a) == Place::Default { settings.place(b) } else { settings.place(a) };
+    Mistake::new(place, format!("{} {verb} {}", set(a), set(b)))
+}

@@ -1,0 +1,112 @@
+//! Values: parsing what was typed by the kind of its key, and saying what would have been right.
+
+use super::keys::{Key, Kind};
+
+/// A value in canonical form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Value {
+    /// As the canonical spelling would have it.
+    pub(super) text: String,
+    /// The number, in the unit of the canonical spelling; 1 and 0 for true and false; 0 for text.
+    pub(super) number: i64,
+}
+
+/// Parses `typed` for `key`; `scale` is how many canonical units one of its units is.
+///
+/// # Errors
+/// One line that says what is allowed.
+pub(super) fn parse(key: &Key, scale: i64, typed: &str) -> Result<Value, String> {
+    let trimmed = meant(key, typed.trim());
+    match key.kind {
+        Kind::Text => Ok(text(typed)),
+        Kind::Name if trimmed.is_empty() => Err(wrong(key, scale, typed)),
+        Kind::Name => Ok(text(trimmed)),
+        Kind::Servers => servers(trimmed).ok_or_else(|| wrong(key, scale, typed)),
+        Kind::Choice(choices) => choice(choices, trimmed).map(text).ok_or_else(|| wrong(key, scale, typed)),
+        Kind::List(choices) => list(key, choices, trimmed).ok_or_else(|| wrong(key, scale, typed)),
+        Kind::Bool => bool(trimmed).ok_or_else(|| wrong(key, scale, typed)),
+        Kind::Int(min, max) | Kind::Millis(min, max) | Kind::Bytes(min, max) => {
+            number(trimmed, scale, min, max).ok_or_else(|| wrong(key, scale, typed))
+        }
+    }
+}
+
+/// host and port of one broker; port 9092 if left out, brackets around an IPv6 address kept.
+fn server(typed: &str) -> Option<String> {
+    let (host, port) = match typed.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (typed, "9092"),
+    };
+    let bracketed = host.starts_with('[') && host.ends_with(']');
+    let clean = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c.is_control() || c == '/');
+    let port: u16 = port.parse().ok().filter(|port| *port != 0)?;
+    (clean && (bracketed || !host.contains(':'))).then(|| format!("{host}:{port}"))
+}
+
+fn servers(typed: &str) -> Option<Value> {
+    // The embedded broker's name stands for its address, which is not known yet.
+    if typed == "embedded" {
+        return Some(text(typed));
+    }
+    let servers: Option<Vec<String>> = typed.split(',').map(|one| server(one.trim())).collect();
+    Some(text(&servers?.join(",")))
+}
+
+fn choice<'a>(choices: &[&'a str], typed: &str) -> Option<&'a str> {
+    choices.iter().find(|choice| choice.eq_ignore_ascii_case(typed)).copied()
+}
+
+fn list(key: &Key, choices: &[&str], typed: &str) -> Option<Value> {
+    let chosen: Option<Vec<&str>> =
+        typed.split(',').map(|one| choice(choices, meant(key, one.trim()))).collect();
+    Some(text(&chosen?.join(",")))
+}
+
+fn bool(typed: &str) -> Option<Value> {
+    let on = choice(&["true", "false"], typed)?;
+    Some(Value { text: on.to_owned(), number: i64::from(on == "true") })
+}
+
+fn number(typed: &str, scale: i64, min: i64, max: i64) -> Option<Value> {
+    let number = typed.parse::<i64>().ok()?.checked_mul(scale)?;
+    (min..=max).contains(&number).then(|| Value { text: number.to_string(), number })
+}
+
+fn text(text: &str) -> Value {
+    Value { text: text.to_owned(), number: 0 }
+}
+
+/// The value that a synonym stands for.
+fn meant<'a>(key: &Key, typed: &'a str) -> &'a str {
+    let synonym = key.synonyms.iter().find(|(synonym, _)| synonym.eq_ignore_ascii_case(typed));
+    synonym.map_or(typed, |&(_, meant)| meant)
+}
+
+fn wrong(key: &Key, scale: i64, typed: &str) -> String {
+    let shown = if key.secret { "the value" } else { &format!("{typed:?}") };
+    format!("{shown} is not {}", allowed(key, scale))
+}
+
+fn allowed(key: &Key, scale: i64) -> String {
+    match key.kind {
+        Kind::Text => "text".to_owned(),
+        Kind::Name => "a name: it is empty".to_owned(),
+        Kind::Servers => "host:port or host:port,host:port".to_owned(),
+        Kind::Choice(choices) => one_of(choices),
+        Kind::List(choices) => format!("a list, separated by commas, of {}", choices.join(", ")),
+        Kind::Bool => one_of(&["true", "false"]),
+        Kind::Int(min, max) => format!("a whole number from {min} to {max}"),
+        Kind::Millis(min, max) => format!("a whole number of milliseconds from {min} to {max}"),
+        Kind::Bytes(min, max) => {
+            let unit = if scale == 1 { "bytes" } else { "KiB" };
+            format!("a whole number of {unit} from {} to {}", min.div_euclid(scale), max.div_euclid(scale))
+        }
+    }
+}
+
+fn one_of(choices: &[&str]) -> String {
+    match choices {
+        [most @ .., last] if !most.is_empty() => format!("{} or {last}", most.join(", ")),
+        _ => choices.join(", "),
+    }
+}
