@@ -2,5 +2,11 @@
 //! reach it.
 
 pub mod backends;
+pub mod escape;
+pub mod filter;
+pub mod format;
+pub mod input;
+pub mod offset;
 pub mod record;
 pub mod settings;
+pub mod units;

@@ -103,6 +103,7 @@ impl fmt::Display for Place {
 
 /// The settings of one run for one side (publishing or subscribing), resolved. A getter for a key
 /// of another kind than it has is a programming error.
+#[derive(Clone)]
 pub struct Settings {
     side: Side,
     /// One for each row of the key table, in its order.
@@ -112,6 +113,7 @@ pub struct Settings {
 }
 
 /// One setting: what is in force, and what it won over.
+#[derive(Clone)]
 struct Setting {
     value: Option<Value>,
     place: Place,

@@ -1,0 +1,113 @@
+//! Settings in librdkafka's terms.
+
+use super::native::Refused;
+use crate::backends::{Error, ErrorKind};
+use crate::settings::{KEYS, Key, KeyId, Kind, Settings, Side};
+
+/// What is ours whatever librdkafka's defaults are.
+const ALWAYS: &[(&str, &str)] = &[
+    // Off: nothing leaves the machine but what the user asked for.
+    ("enable.metrics.push", "false"),
+    // Harmless in 2.12; later versions reconnect in a hot loop without it.
+    ("metadata.recovery.strategy", "none"),
+    ("socket.nagle.disable", "true"),
+    ("log.queue", "true"),
+    ("log.thread.name", "false"),
+];
+
+/// The same for publishing.
+const PRODUCER: &[(&str, &str)] = &[];
+
+/// The same for subscribing. Offsets are committed by us, after the output was written.
+const CONSUMER: &[(&str, &str)] = &[
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("enable.partition.eof", "true"),
+    // A reader creates no topics.
+    ("allow.auto.create.topics", "false"),
+];
+
+/// Settings that are kept on our side of the seam.
+const OURS: &[KeyId] = &[KeyId::EnableAutoCommit, KeyId::AutoCommitInterval];
+
+/// Every setting of this side, as librdkafka spells it; `rdkafka.KEY` ones last, so that they win.
+pub(super) fn native(settings: &Settings, side: Side) -> Vec<(String, String)> {
+    let fixed = if side == Side::Producer { PRODUCER } else { CONSUMER };
+    let mut all: Vec<(String, String)> =
+        ALWAYS.iter().chain(fixed).map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    for key in KEYS.iter().filter(|key| key.on(side) && !OURS.contains(&key.id)) {
+        if let Some((name, value)) = translate(settings, key)
+            && !all.iter().any(|(n, _)| *n == name)
+        {
+            all.push((name, value));
+        }
+    }
+    all.extend(settings.passthrough().iter().map(|(name, value, _)| (name.clone(), value.clone())));
+    all
+}
+
+fn translate(settings: &Settings, key: &Key) -> Option<(String, String)> {
+    let native = key.librdkafka?;
+    let text = settings.text(key.id)?;
+    let producer_only = matches!(key.id, KeyId::RequestTimeout);
+    if producer_only && settings.side() == Side::Consumer {
+        return None;
+    }
+    let value = match key.kind {
+        Kind::Int(..) | Kind::Millis(..) | Kind::Bytes(..) => (settings.int(key.id) / native.scale).to_string(),
+        _ if key.id == KeyId::AutoOffsetReset && text == "none" => "error".to_owned(),
+        _ => text.to_owned(),
+    };
+    Some((native.name.to_owned(), value))
+}
+
+/// librdkafka's refusal of a setting, with the place where the user set it.
+pub(super) fn refused(settings: &Settings, refused: Refused) -> Error {
+    let Refused { name, reason } = refused;
+    let ours = KEYS.iter().find(|key| key.librdkafka.is_some_and(|native| native.name == name));
+    let place = settings
+        .passthrough()
+        .iter()
+        .find(|(key, ..)| *key == name)
+        .map(|(_, _, place)| place)
+        .or(ours.map(|key| settings.place(key.id)));
+    let place = place.map_or(String::new(), |place| format!("{place}: "));
+    let what = match ours {
+        Some(key) if key.secret => format!("{}: not accepted", key.java),
+        _ => reason,
+    };
+    Error::new(ErrorKind::Unsupported, format!("{place}librdkafka refuses a setting: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value<'a>(conf: &'a [(String, String)], name: &str) -> Option<&'a str> {
+        conf.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    #[test]
+    fn units_and_names_are_librdkafkas() {
+        let settings = Settings::for_tests(Side::Producer, &[("buffer.memory", "1048576"), ("linger.ms", "7")]);
+        let conf = native(&settings, Side::Producer);
+        assert_eq!(value(&conf, "queue.buffering.max.kbytes"), Some("1024"));
+        assert_eq!(value(&conf, "queue.buffering.max.ms"), Some("7"));
+        assert_eq!(value(&conf, "partitioner"), Some("murmur2_random"));
+    }
+
+    #[test]
+    fn offsets_are_never_stored_by_the_library() {
+        let settings = Settings::for_tests(Side::Consumer, &[("enable.auto.commit", "true")]);
+        let conf = native(&settings, Side::Consumer);
+        assert_eq!(value(&conf, "enable.auto.commit"), Some("false"));
+        assert_eq!(value(&conf, "enable.auto.offset.store"), Some("false"));
+    }
+
+    #[test]
+    fn passthrough_wins() {
+        let settings = Settings::for_tests(Side::Producer, &[("rdkafka.linger.ms", "99")]);
+        let conf = native(&settings, Side::Producer);
+        assert_eq!(conf.last(), Some(&("linger.ms".to_owned(), "99".to_owned())));
+    }
+}
