@@ -2,6 +2,7 @@
 //! reach it.
 
 pub mod backends;
+pub mod console;
 pub mod escape;
 pub mod filter;
 pub mod format;
@@ -9,4 +10,5 @@ pub mod input;
 pub mod offset;
 pub mod record;
 pub mod settings;
+pub mod stop;
 pub mod units;

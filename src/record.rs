@@ -176,6 +176,22 @@ impl Batch {
         self.source = None;
     }
 
+    /// Drops the records after the first `n`.
+    pub fn truncate(&mut self, n: usize) {
+        self.spans.truncate(n);
+    }
+
+    /// A copy that takes no more memory than it needs.
+    pub fn compact(&self) -> Self {
+        Self {
+            bytes: self.bytes.as_slice().to_vec(),
+            spans: self.spans.as_slice().to_vec(),
+            headers: self.headers.as_slice().to_vec(),
+            topics: self.topics.clone(),
+            source: self.source.clone(),
+        }
+    }
+
     /// Number of records.
     pub fn len(&self) -> usize {
         self.spans.len()

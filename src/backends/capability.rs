@@ -2,17 +2,18 @@
 //! README.
 
 use super::Purpose;
-use crate::settings::{KeyId, Library, Place, SecretKeys, Settings};
+use crate::settings::{HIDDEN, KeyId, Library, Place, Settings};
 
 /// How far a library can do something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Support {
     /// It can.
     Yes,
-    /// It cannot.
+    /// It cannot: a run that asks for it ends before it starts (or, where only a record shows it, at
+    /// that record).
     No,
-    /// It does something else, which is said.
-    Partly(&'static str),
+    /// It does something at least as strong instead, and one warning says so.
+    Stronger(&'static str),
 }
 
 /// Something that not every library can do.
@@ -26,16 +27,150 @@ pub struct Capability {
     pub rdkafka: Support,
     /// Of rskafka.
     pub rskafka: Support,
-    /// Whether a run asks for it: the setting that does. `None` for what only shows in a record.
-    asked: fn(&Settings, &Purpose) -> Option<Asked>,
+    /// How a run asks for it.
+    asked: Asked,
 }
 
-/// The setting that asks for a capability, as the user wrote it, and where.
+/// How a run asks for a capability.
 #[derive(Debug)]
-struct Asked {
-    what: String,
-    place: Place,
+enum Asked {
+    /// By setting a key explicitly to one of these values (none listed: to any).
+    By(&'static [(KeyId, &'static [&'static str])]),
+    /// By being a member of a group.
+    ByGroup,
+    /// By `rdkafka.KEY`.
+    ByPassthrough,
+    /// Only a record, or the broker's doing, shows it.
+    InData,
 }
+
+use Asked::{By, ByGroup, ByPassthrough, InData};
+use Support::{No, Stronger, Yes};
+
+/// All capabilities that differ, or that no library has yet.
+pub const CAPABILITIES: &[Capability] = &[
+    Capability {
+        name: "groups",
+        doc: "consumer groups: membership, committed offsets (`-g`, `kafka.consumer.group.id`)",
+        rdkafka: Yes,
+        rskafka: No,
+        asked: ByGroup,
+    },
+    Capability {
+        name: "acks_0_1",
+        doc: "`acks` 0 and 1",
+        rdkafka: Yes,
+        rskafka: Stronger("runs as acks=all: stronger and slower"),
+        asked: By(&[(KeyId::Acks, &["0", "1"])]),
+    },
+    Capability {
+        name: "idempotence",
+        doc: "`enable.idempotence`: no duplicates and no reordering through retries",
+        rdkafka: Yes,
+        rskafka: No,
+        asked: By(&[(KeyId::EnableIdempotence, &["true"])]),
+    },
+    Capability {
+        name: "transactions",
+        doc: "publishing in a transaction (`transactional.id`)",
+        rdkafka: No,
+        rskafka: No,
+        asked: By(&[(KeyId::TransactionalId, &[])]),
+    },
+    Capability {
+        name: "compression_level",
+        doc: "`compression.level`",
+        rdkafka: Yes,
+        rskafka: No,
+        asked: By(&[(KeyId::CompressionLevel, &[])]),
+    },
+    Capability {
+        name: "partitioners",
+        doc: "partitioners other than Java's murmur2, `consistent` and `random` (`fnv1a`, `fnv1a_random`)",
+        rdkafka: Yes,
+        rskafka: No,
+        asked: By(&[(KeyId::Partitioner, &["fnv1a", "fnv1a_random"])]),
+    },
+    Capability {
+        name: "read_uncommitted",
+        doc: "`isolation.level=read_uncommitted`",
+        rdkafka: Yes,
+        rskafka: No,
+        asked: By(&[(KeyId::IsolationLevel, &["read_uncommitted"])]),
+    },
+    Capability {
+        name: "skip_crc_check",
+        doc: "`check.crcs=false`",
+        rdkafka: Yes,
+        rskafka: Stronger("checks every batch all the same"),
+        asked: By(&[(KeyId::CheckCrcs, &["false"])]),
+    },
+    Capability {
+        name: "rack",
+        doc: "reading from the nearest replica (`client.rack`)",
+        rdkafka: Yes,
+        rskafka: No,
+        asked: By(&[(KeyId::ClientRack, &[])]),
+    },
+    Capability {
+        name: "sticky_assignor",
+        doc: "`partition.assignment.strategy=sticky` (the eager one; `cooperative-sticky` is there)",
+        rdkafka: No,
+        rskafka: No,
+        asked: By(&[(KeyId::AssignmentStrategy, &["sticky"])]),
+    },
+    Capability {
+        name: "tls_sasl",
+        doc: "TLS and SASL (`security.protocol` and what goes with it)",
+        rdkafka: Yes,
+        rskafka: No,
+        asked: By(&[
+            (KeyId::SecurityProtocol, &["SSL", "SASL_PLAINTEXT", "SASL_SSL"]),
+            (KeyId::SaslMechanism, &[]),
+            (KeyId::SaslUsername, &[]),
+            (KeyId::SaslPassword, &[]),
+            (KeyId::SslCaLocation, &[]),
+            (KeyId::SslCertificateLocation, &[]),
+            (KeyId::SslKeyLocation, &[]),
+            (KeyId::SslKeyPassword, &[]),
+        ]),
+    },
+    Capability {
+        name: "librdkafka_settings",
+        doc: "librdkafka's own settings (`kafka.rdkafka.KEY`)",
+        rdkafka: Yes,
+        rskafka: No,
+        asked: ByPassthrough,
+    },
+    Capability {
+        name: "header_order",
+        doc: "headers with order and duplicates kept, null values, names that are not UTF-8",
+        rdkafka: Yes,
+        rskafka: No,
+        asked: InData,
+    },
+    Capability {
+        name: "transactional_topics",
+        doc: "reading topics that hold transactions, without aborted records",
+        rdkafka: Yes,
+        rskafka: No,
+        asked: InData,
+    },
+    Capability {
+        name: "exact_under_quota",
+        doc: "no record sent again when the broker throttles the producer (a quota)",
+        rdkafka: Yes,
+        rskafka: No,
+        asked: InData,
+    },
+    Capability {
+        name: "timestamp_zero",
+        doc: "publishing a record with timestamp 0",
+        rdkafka: No,
+        rskafka: Yes,
+        asked: InData,
+    },
+];
 
 impl Capability {
     /// How far this library can do it.
@@ -44,5 +179,129 @@ impl Capability {
             Library::Rdkafka => self.rdkafka,
             Library::Rskafka => self.rskafka,
         }
+    }
+
+    /// The settings of this run that ask for it, as the user wrote them, each with its place.
+    fn asked_by(&self, settings: &Settings, purpose: Purpose) -> Vec<(String, Place)> {
+        match self.asked {
+            By(keys) => keys.iter().filter_map(|(key, values)| set_to(settings, *key, values)).collect(),
+            ByGroup => {
+                let group = purpose.group(settings).map(|g| format!("group.id={g}"));
+                group.map(|what| (what, settings.place(KeyId::GroupId).clone())).into_iter().collect()
+            }
+            ByPassthrough => {
+                settings.passthrough().iter().map(|(k, _, place)| (format!("rdkafka.{k}"), place.clone())).collect()
+            }
+            InData => Vec::new(),
+        }
+    }
+}
+
+fn set_to(settings: &Settings, id: KeyId, values: &[&str]) -> Option<(String, Place)> {
+    let key = id.key();
+    if !key.on(settings.side()) || !settings.is_set(id) {
+        return None;
+    }
+    let value = settings.text(id)?;
+    let hit = values.is_empty() || value.split(',').any(|v| values.contains(&v));
+    let shown = if key.secret { HIDDEN } else { value };
+    hit.then(|| (format!("{}={shown}", key.java), settings.place(id).clone()))
+}
+
+/// What a library makes of a run.
+#[derive(Debug, Default)]
+pub(super) struct Check {
+    /// One line for each setting it cannot honour.
+    pub(super) lacks: Vec<String>,
+    /// One warning for each that it honours in a stronger way.
+    pub(super) warnings: Vec<String>,
+}
+
+/// Holds the settings of a run against what a library can do.
+pub(super) fn check(library: Library, settings: &Settings, purpose: Purpose) -> Check {
+    let mut check = Check::default();
+    for capability in CAPABILITIES {
+        for (what, place) in capability.asked_by(settings, purpose) {
+            match capability.of(library) {
+                Yes => {}
+                Stronger(how) => check.warnings.push(format!("{what} ({place}) on {library} {how}")),
+                No => check.lacks.push(lack(capability, library, &what, &place)),
+            }
+        }
+    }
+    check
+}
+
+fn lack(capability: &Capability, library: Library, what: &str, place: &Place) -> String {
+    let able = Library::ALL.iter().find(|l| matches!(capability.of(**l), Yes | Stronger(_)));
+    let way_out = match able {
+        Some(able) => format!("--library {able} can"),
+        None => "no library here can".to_owned(),
+    };
+    format!("{what} ({place}): {library} cannot do this, {way_out}")
+}
+
+/// The table for the README.
+pub fn markdown_table() -> String {
+    let mut out = String::from("| capability | what it is | rdkafka | rskafka |\n|---|---|---|---|\n");
+    for c in CAPABILITIES {
+        let cell = |s| match s {
+            Yes => "yes",
+            No => "no",
+            Stronger(how) => how,
+        };
+        let (rd, rs) = (cell(c.rdkafka), cell(c.rskafka));
+        out.push_str(&format!("| `{}` | {} | {rd} | {rs} |\n", c.name, c.doc));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Side;
+
+    #[test]
+    fn names_are_distinct_and_documented() {
+        for (i, c) in CAPABILITIES.iter().enumerate() {
+            assert!(!c.doc.is_empty());
+            assert!(CAPABILITIES[..i].iter().all(|other| other.name != c.name), "{} twice", c.name);
+        }
+    }
+
+    #[test]
+    fn a_lack_names_the_setting_its_place_and_who_can() {
+        let settings = Settings::for_tests(Side::Producer, &[("compression.level", "3")]);
+        let check = check(Library::Rskafka, &settings, Purpose::Publish);
+        assert_eq!(
+            check.lacks,
+            ["compression.level=3 (-X compression.level): rskafka cannot do this, --library rdkafka can"]
+        );
+    }
+
+    #[test]
+    fn weaker_acks_run_stronger_with_one_warning() {
+        let settings = Settings::for_tests(Side::Producer, &[("acks", "1")]);
+        let check = check(Library::Rskafka, &settings, Purpose::Publish);
+        assert!(check.lacks.is_empty());
+        assert_eq!(check.warnings.len(), 1);
+        assert!(check.warnings[0].starts_with("acks=1 (-X acks) on rskafka runs as acks=all"));
+    }
+
+    #[test]
+    fn defaults_ask_for_nothing() {
+        for (side, purpose) in [(Side::Producer, Purpose::Publish), (Side::Consumer, Purpose::Subscribe)] {
+            let settings = Settings::for_tests(side, &[]);
+            for library in Library::ALL {
+                assert!(check(*library, &settings, purpose).lacks.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn secrets_are_hidden() {
+        let settings = Settings::for_tests(Side::Producer, &[("sasl.password", "hunter2")]);
+        let check = check(Library::Rskafka, &settings, Purpose::Publish);
+        assert!(check.lacks[0].contains(HIDDEN) && !check.lacks[0].contains("hunter2"));
     }
 }

@@ -3,9 +3,14 @@
 //!
 //! Wrappers implement the same traits. Nothing here knows about flags, input or output formats.
 
+pub mod capability;
 mod error;
+mod factory;
+#[cfg(feature = "rdkafka")]
+mod rdkafka;
 
 pub use error::{Error, ErrorKind, Result, Status};
+pub use factory::{Chosen, NoLibrary, Purpose, available, choose, is_available, open_publisher, open_subscriber};
 
 use std::fmt;
 use std::ops::{ControlFlow, Range};

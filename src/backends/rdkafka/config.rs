@@ -2,7 +2,8 @@
 
 use super::native::Refused;
 use crate::backends::{Error, ErrorKind};
-use crate::settings::{KEYS, Key, KeyId, Kind, Settings, Side};
+use crate::settings::keys::{KEYS, Key, Kind};
+use crate::settings::{KeyId, Settings, Side};
 
 /// What is ours whatever librdkafka's defaults are.
 const ALWAYS: &[(&str, &str)] = &[

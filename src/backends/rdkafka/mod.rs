@@ -6,7 +6,7 @@ mod native;
 mod publisher;
 mod subscriber;
 
-pub(crate) use native::build;
+pub(super) use native::build;
 pub(crate) use publisher::open_publisher;
 pub(crate) use subscriber::open_subscriber;
 

@@ -45,6 +45,13 @@ struct Group {
     seen: HashSet<TopicPartition>,
 }
 
+impl Group {
+    /// Where the user wants a partition read from, the first time it is assigned.
+    fn first_start(&mut self, tp: &TopicPartition) -> Option<i64> {
+        if self.seen.insert(tp.clone()) { (self.start)(tp) } else { None }
+    }
+}
+
 impl std::fmt::Debug for Group {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Group").field("seen", &self.seen).finish_non_exhaustive()
@@ -171,8 +178,8 @@ impl RdkafkaSubscriber {
         let mut told = Vec::with_capacity(parts.len());
         for (topic, partition, offset) in parts {
             let tp = TopicPartition { topic: topic.as_str().into(), partition };
-            let first = self.group.as_mut().filter(|g| g.seen.insert(tp.clone())).map(|g| Arc::clone(&g.start));
-            let start = first.and_then(|start| start(&tp)).map_or(Offset::from_raw(offset), Offset::Offset);
+            let asked = self.group.as_mut().and_then(|g| g.first_start(&tp));
+            let start = asked.map_or(Offset::from_raw(offset), Offset::Offset);
             add(&mut list, &tp, start)?;
             // Before it is assigned: then no record can come over the queue of events.
             if let Some(queue) = self.client.partition_queue(&topic, partition) {

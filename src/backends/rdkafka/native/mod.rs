@@ -518,7 +518,7 @@ fn rebalance_event(event: EventPtr) -> Event {
 }
 
 /// librdkafka's version, and what was compiled into it.
-pub(super) fn build() -> (String, Vec<String>) {
+pub(in crate::backends) fn build() -> (String, Vec<String>) {
     // SAFETY: static strings; the configuration is destroyed after its value was copied.
     unsafe {
         let version = text(rd::rd_kafka_version_str());

@@ -1,0 +1,16 @@
+//! Puts the commit into `kps --version`, where there is one.
+
+use std::process::Command;
+
+fn main() {
+    println!("cargo::rerun-if-changed=.git/HEAD");
+    println!("cargo::rerun-if-changed=.git/logs/HEAD");
+    let git = Command::new("git").args(["rev-parse", "--short=10", "HEAD"]).output();
+    if let Ok(out) = git
+        && out.status.success()
+        && let Ok(hash) = String::from_utf8(out.stdout)
+    {
+        let version = std::env!("CARGO_PKG_VERSION");
+        println!("cargo::rustc-env=KPS_GIT_HASH={version} ({})", hash.trim());
+    }
+}

@@ -1,0 +1,166 @@
+//! Which library runs: the choice, the fallback, and the refusal of what a library cannot do.
+
+use thiserror::Error;
+
+use super::capability::{Check, check};
+use super::{PublishPlan, Publisher, SubscribePlan, Subscriber};
+use crate::settings::{Choice, KeyId, Layers, Library, Mistakes, Place, Settings, Side};
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Publishing.
+    Publish,
+    /// Reading: as a member of the group when `group.id` is set.
+    Subscribe,
+    /// Reading partitions of one's own choice, whatever `group.id` says.
+    ReadPartitions,
+}
+
+impl Purpose {
+    /// The side of the settings it reads.
+    pub fn side(self) -> Side {
+        if self == Self::Publish { Side::Producer } else { Side::Consumer }
+    }
+
+    /// The group it is a member of.
+    pub fn group(self, settings: &Settings) -> Option<&str> {
+        if self == Self::Subscribe { settings.text(KeyId::GroupId) } else { None }
+    }
+}
+
+/// The library of a run and the settings resolved for it.
+#[derive(Debug)]
+pub struct Chosen {
+    /// The library.
+    pub library: Library,
+    /// Its settings.
+    pub settings: Settings,
+    /// To be told, one line each.
+    pub warnings: Vec<String>,
+}
+
+/// Why no library runs. All of these are usage errors.
+#[derive(Debug, Error)]
+pub enum NoLibrary {
+    /// Mistakes in the settings.
+    #[error(transparent)]
+    Mistakes(#[from] Mistakes),
+    /// Built without any.
+    #[error("no Kafka library available: build with --features rdkafka or --features rskafka")]
+    NoneBuilt,
+    /// The one asked for is not built in.
+    #[error("{place}: library {library} is not built in: build with --features {library}")]
+    NotBuilt {
+        /// The library.
+        library: Library,
+        /// Where it was asked for.
+        place: Place,
+    },
+    /// It cannot do what was asked.
+    #[error("{}", .0.join("; "))]
+    Incapable(Vec<String>),
+}
+
+/// The libraries built in, the preferred one first.
+pub fn available() -> Vec<Library> {
+    Library::ALL.iter().copied().filter(|l| is_available(*l)).collect()
+}
+
+/// True when the library is built in.
+pub fn is_available(library: Library) -> bool {
+    match library {
+        Library::Rdkafka => cfg!(feature = "rdkafka"),
+        Library::Rskafka => cfg!(feature = "rskafka"),
+    }
+}
+
+/// Chooses the library for a run and resolves its settings.
+///
+/// # Errors
+/// See [`NoLibrary`].
+pub fn choose(layers: &Layers, purpose: Purpose) -> Result<Chosen, NoLibrary> {
+    let (choice, place) = layers.library()?;
+    let here = available();
+    if here.is_empty() {
+        return Err(NoLibrary::NoneBuilt);
+    }
+    match choice {
+        Choice::Only(library) if here.contains(&library) => only(layers, library, purpose),
+        Choice::Only(Library::Rdkafka) => {
+            let mut chosen = only(layers, Library::Rskafka, purpose)?;
+            chosen.warnings.insert(
+                0,
+                format!(
+                    "{place}: library rdkafka is not built in, rskafka runs instead (build with --features rdkafka to have it)"
+                ),
+            );
+            Ok(chosen)
+        }
+        Choice::Only(library) => Err(NoLibrary::NotBuilt { library, place }),
+        Choice::Auto => first_able(layers, &here, purpose),
+    }
+}
+
+fn only(layers: &Layers, library: Library, purpose: Purpose) -> Result<Chosen, NoLibrary> {
+    let (chosen, lacks) = held_against(layers, library, purpose)?;
+    if lacks.is_empty() { Ok(chosen) } else { Err(NoLibrary::Incapable(lacks)) }
+}
+
+fn first_able(layers: &Layers, here: &[Library], purpose: Purpose) -> Result<Chosen, NoLibrary> {
+    let mut refusals = Vec::new();
+    for &library in here {
+        let (chosen, lacks) = held_against(layers, library, purpose)?;
+        if lacks.is_empty() {
+            return Ok(chosen);
+        }
+        refusals.extend(lacks);
+    }
+    Err(NoLibrary::Incapable(refusals))
+}
+
+/// The settings for this library, and what it lacks for them.
+fn held_against(
+    layers: &Layers,
+    library: Library,
+    purpose: Purpose,
+) -> Result<(Chosen, Vec<String>), Mistakes> {
+    let settings = layers.resolve(purpose.side(), library)?;
+    let Check { lacks, warnings } = check(library, &settings, purpose);
+    Ok((Chosen { library, settings, warnings }, lacks))
+}
+
+/// Opens a publisher on the chosen library.
+///
+/// # Errors
+/// As the library's own.
+pub fn open_publisher(chosen: &Chosen, plan: &PublishPlan) -> super::Result<Box<dyn Publisher>> {
+    match chosen.library {
+        #[cfg(feature = "rdkafka")]
+        Library::Rdkafka => super::rdkafka::open_publisher(&chosen.settings, plan),
+        #[cfg(all(feature = "rskafka", any()))]
+        Library::Rskafka => super::rskafka::open_publisher(&chosen.settings, plan),
+        #[allow(unreachable_patterns, reason = "reachable when a feature is off")]
+        library => Err(not_built(library, plan)),
+    }
+}
+
+/// Opens a subscriber on the chosen library.
+///
+/// # Errors
+/// As the library's own.
+pub fn open_subscriber(chosen: &Chosen, plan: &SubscribePlan) -> super::Result<Box<dyn Subscriber>> {
+    match chosen.library {
+        #[cfg(feature = "rdkafka")]
+        Library::Rdkafka => super::rdkafka::open_subscriber(&chosen.settings, plan),
+        #[cfg(all(feature = "rskafka", any()))]
+        Library::Rskafka => super::rskafka::open_subscriber(&chosen.settings, plan),
+        #[allow(unreachable_patterns, reason = "reachable when a feature is off")]
+        library => Err(not_built(library, plan)),
+    }
+}
+
+#[allow(dead_code, reason = "used when a feature is off")]
+fn not_built(library: Library, _plan: &impl std::fmt::Debug) -> super::Error {
+    super::Error::new(super::ErrorKind::Unsupported, format!("library {library} is not built in"))
+}

@@ -1,0 +1,440 @@
+//! The command line: the only user of clap. What was typed, checked for form only; its settings
+//! become a layer, so that nothing below knows flags exist.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::settings::{Entry, KeyId, Layer};
+
+/// Publish to and subscribe from Apache Kafka.
+#[derive(Debug, Parser)]
+#[command(name = "kps", version = version(), max_term_width = 100, subcommand_required = true)]
+#[command(after_help = "Settings: flag > -X > environment > file > default; see `kps config`.\n\
+    Exit codes: 0 done, 1 failed, 2 usage or settings, 3 records not delivered, 4 broker not reachable,\n\
+    5 not allowed, 6 unknown topic or partition, 7 bad record, 130/143 interrupted.")]
+pub struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub struct GlobalArgs {
+    /// Brokers to ask first: host:port, several separated by commas [default: localhost:9092]
+    #[arg(short = 'b', long = "bootstrap-server", visible_alias = "brokers", value_name = "SERVERS", global = true)]
+    bootstrap_server: Option<String>,
+    /// Client library: auto, rdkafka or rskafka [default: auto]
+    #[arg(long, value_name = "NAME", global = true)]
+    library: Option<String>,
+    /// A set of values for a purpose: high-throughput or low-latency
+    #[arg(long, value_name = "NAME", global = true)]
+    profile: Option<String>,
+    /// Any setting, as Java, librdkafka or kafka-python spell it; `rdkafka.KEY` goes to librdkafka as
+    /// it is
+    #[arg(short = 'X', value_name = "KEY=VALUE", global = true)]
+    overrides: Vec<String>,
+    /// Properties or JSON file; of several the last wins [default: $KPS_CONFIG,
+    /// ./application.properties, $XDG_CONFIG_HOME/kps/application.properties]
+    #[arg(short = 'F', long = "props", visible_alias = "config", value_name = "FILE", global = true)]
+    pub props: Vec<PathBuf>,
+    /// Read no properties file
+    #[arg(long, global = true, conflicts_with = "props")]
+    pub no_props: bool,
+    /// Errors only: no summary, no warnings
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// More: causes of errors, the library's log; repeat for still more
+    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "quiet")]
+    pub verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Publish standard input, files or -m to a topic
+    #[command(visible_alias = "pub")]
+    Publish(Box<PublishArgs>),
+    /// Print the records of topics
+    #[command(visible_alias = "sub")]
+    Subscribe(Box<SubscribeArgs>),
+    /// Which client libraries are here, what each can do, which to use
+    Libs(LibsArgs),
+    /// Every setting in force, and where it came from
+    Config(ConfigArgs),
+}
+
+/// How a report is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// What the input is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum InputForm {
+    /// A record a line (or other delimiter)
+    Lines,
+    /// A JSON value a line, unchanged
+    Json,
+    /// An envelope a line, as `subscribe --output json` writes it
+    Envelope,
+    /// As -i FORMAT says
+    Format,
+}
+
+/// What to do about a bad record in the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnError {
+    /// Stop reading, deliver what was read, exit 7
+    Stop,
+    /// Count it, write it to --failed-to, exit 3 at the end
+    Skip,
+}
+
+/// `kps publish`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  seq 1 1000000 | kps publish numbers\n  \
+    kps publish orders -K : -z lz4 -l orders.txt\n  kps publish --input envelope failed.json")]
+pub struct PublishArgs {
+    /// Topic, or kafka://topic/NAME; with -t, or in a configuration that names one, the first FILE
+    #[arg(value_name = "TOPIC")]
+    pub topic: Option<String>,
+    /// Files to publish instead of standard input, as with -l
+    #[arg(value_name = "FILE")]
+    pub more: Vec<String>,
+    /// Topic, instead of the positional one
+    #[arg(short = 't', long = "topic", value_name = "TOPIC")]
+    pub topic_flag: Option<String>,
+    /// A message to publish (repeatable)
+    #[arg(short, long = "message", value_name = "MESSAGE", allow_hyphen_values = true)]
+    pub message: Vec<String>,
+    /// A file of delimited records (repeatable)
+    #[arg(short = 'l', long = "file", value_name = "FILE")]
+    pub file: Vec<PathBuf>,
+    /// Files that are one message each
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub file_per_message: Vec<PathBuf>,
+    /// What the input is made of [default: lines, with -i: format]
+    #[arg(long, value_name = "FORM")]
+    pub input: Option<InputForm>,
+    /// Input format: %s value, %k key, %t topic, %p partition, %T timestamp, %h headers, %S %K %R
+    /// lengths
+    #[arg(short = 'i', long = "input-format", value_name = "FORMAT")]
+    pub input_format: Option<String>,
+    /// Delimiter of records; \n \t \r \0 \xNN [default: \n]
+    #[arg(short = 'D', long, value_name = "DELIM", allow_hyphen_values = true)]
+    pub delimiter: Option<String>,
+    /// Records end with a NUL byte
+    #[arg(short = '0', long = "null-delimited", conflicts_with = "delimiter")]
+    pub nul: bool,
+    /// Take a CR before the delimiter away
+    #[arg(long)]
+    pub crlf: bool,
+    /// Key of every record
+    #[arg(short, long, value_name = "KEY", allow_hyphen_values = true)]
+    pub key: Option<String>,
+    /// The key stands before this delimiter
+    #[arg(short = 'K', long, value_name = "DELIM", allow_hyphen_values = true, conflicts_with = "key")]
+    pub key_delimiter: Option<String>,
+    /// Header of every record; without `=` its value is null (repeatable)
+    #[arg(short = 'H', long, value_name = "NAME=VALUE")]
+    pub header: Vec<String>,
+    /// An empty value or key is null
+    #[arg(short = 'Z', long)]
+    pub null_empty: bool,
+    /// Partition of every record
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(i32).range(0..))]
+    pub partition: Option<i32>,
+    /// Timestamp of every record: epoch s or ms, RFC 3339, a date, -1h
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub timestamp: Option<String>,
+    /// Codec of record batches: none, gzip, snappy, lz4, zstd
+    #[arg(short = 'z', long, value_name = "CODEC")]
+    compression: Option<String>,
+    /// Who must have a record before it counts: all, 1 or 0
+    #[arg(long, value_name = "ACKS", allow_hyphen_values = true)]
+    acks: Option<String>,
+    /// Stop after so many records
+    #[arg(short = 'n', long = "max-messages", value_name = "COUNT")]
+    pub limit: Option<u64>,
+    /// At most so much a second: 200/s, 10MB/s
+    #[arg(long, value_name = "RATE")]
+    pub rate: Option<String>,
+    /// Write what is published to standard output, too
+    #[arg(short = 'T', long)]
+    pub tee: bool,
+    /// A line of JSON on standard output for every acknowledged record
+    #[arg(long, conflicts_with = "tee")]
+    pub receipts: bool,
+    /// Write undelivered records here, as envelopes with the error
+    #[arg(long, value_name = "FILE")]
+    pub failed_to: Option<PathBuf>,
+    /// What to do about a bad record in the input
+    #[arg(long, value_name = "HOW", default_value = "stop")]
+    pub on_error: OnError,
+    /// An unknown field in an envelope is an error
+    #[arg(long)]
+    pub strict: bool,
+    /// Publish envelopes to the topics they name
+    #[arg(long)]
+    pub keep_topic: bool,
+    /// Publish envelopes to the partitions they name
+    #[arg(long)]
+    pub keep_partition: bool,
+    /// How the summary is printed
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub summary: ReportFormat,
+}
+
+/// What `subscribe` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OutputForm {
+    /// The value and a newline (or other delimiter)
+    Value,
+    /// A line of JSON, lossless
+    Json,
+    /// The bytes of the value and nothing else
+    Raw,
+}
+
+/// `kps subscribe`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  kps subscribe numbers --exit | sort -n | tail -1\n  \
+    kps subscribe orders -g billing -J\n  kps subscribe orders -o @-1h:end -f '%T{rfc3339} %k %s\\n'")]
+pub struct SubscribeArgs {
+    /// Topics, each a name or kafka://topic/NAME
+    #[arg(value_name = "TOPIC")]
+    pub topics: Vec<String>,
+    /// Topic, instead of a positional one
+    #[arg(short = 't', long = "topic", value_name = "TOPIC")]
+    pub topic_flag: Vec<String>,
+    /// All topics whose name matches
+    #[arg(long, value_name = "REGEX")]
+    pub pattern: Option<String>,
+    /// Consumer group: committed offsets, commits what was written
+    #[arg(short = 'g', long, value_name = "GROUP")]
+    group: Option<String>,
+    /// Commit nothing
+    #[arg(long)]
+    pub no_commit: bool,
+    /// Where to read: FROM[:TO], each of beginning, end, stored, N, -N, @TIME; P=FROM[:TO] for one
+    /// partition (repeatable)
+    #[arg(short = 'o', long = "offset", value_name = "FROM[:TO]", allow_hyphen_values = true)]
+    pub offset: Vec<String>,
+    /// Exit at the end as it is now
+    #[arg(short, long)]
+    pub exit: bool,
+    /// Exit after so many records
+    #[arg(short = 'n', long = "max-messages", value_name = "COUNT")]
+    pub limit: Option<u64>,
+    /// Exit after this time
+    #[arg(long, value_name = "DURATION")]
+    pub timeout: Option<String>,
+    /// Exit when nothing came for so long
+    #[arg(long, value_name = "DURATION")]
+    pub idle_timeout: Option<String>,
+    /// Partitions: 0,2,5-7
+    #[arg(short, long, value_name = "LIST")]
+    pub partitions: Option<String>,
+    /// What to print [default: value]
+    #[arg(long, value_name = "FORM")]
+    pub output: Option<OutputForm>,
+    /// The same as --output json
+    #[arg(short = 'J', long, conflicts_with_all = ["output", "format"])]
+    pub json: bool,
+    /// Output format: %s value, %k key, %t topic, %p partition, %o offset, %T timestamp, %h headers,
+    /// %S %K %R lengths
+    #[arg(short = 'f', long, value_name = "FORMAT", conflicts_with = "output")]
+    pub format: Option<String>,
+    /// Delimiter after each value; \n \t \r \0 \xNN [default: \n]
+    #[arg(short = 'D', long, value_name = "DELIM", allow_hyphen_values = true)]
+    pub delimiter: Option<String>,
+    /// With --output json: a value that is JSON is embedded as JSON
+    #[arg(long)]
+    pub parse_json: bool,
+    /// Only records that match, [k:|v:|h:NAME=]REGEX; ! negates (repeatable: all must match)
+    #[arg(long, value_name = "REGEX", allow_hyphen_values = true)]
+    pub grep: Vec<String>,
+    /// Step over records that cannot be decoded, with a warning
+    #[arg(long)]
+    pub skip_bad: bool,
+    /// Exit 1 when no record was printed
+    #[arg(long)]
+    pub fail_if_none: bool,
+    /// Print only how many records there were
+    #[arg(long = "count", conflicts_with_all = ["output", "json", "format"])]
+    pub count_only: bool,
+}
+
+/// `kps libs`.
+#[derive(Debug, Args)]
+pub struct LibsArgs {
+    /// How to print
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub output: ReportFormat,
+    /// Print nothing; exit 0 if this library is available, 1 if not
+    #[arg(long, value_name = "NAME")]
+    pub check: Option<String>,
+}
+
+/// `kps config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// How to print
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub output: ReportFormat,
+}
+
+impl Cli {
+    /// The settings given by flags, and by `-X`.
+    pub fn layers(&self) -> (Layer, Layer) {
+        let g = &self.global;
+        let mut flags = Layer::default();
+        push(&mut flags, "-b", KeyId::BootstrapServers, &g.bootstrap_server);
+        push(&mut flags, "--library", KeyId::Library, &g.library);
+        push(&mut flags, "--profile", KeyId::Profile, &g.profile);
+        match &self.command {
+            Command::Publish(args) => {
+                push(&mut flags, "--acks", KeyId::Acks, &args.acks);
+                push(&mut flags, "-z", KeyId::CompressionType, &args.compression);
+            }
+            Command::Subscribe(args) => push(&mut flags, "-g", KeyId::GroupId, &args.group),
+            Command::Libs(_) | Command::Config(_) => {}
+        }
+        let mut overrides = Layer::default();
+        g.overrides.iter().for_each(|typed| overrides.push_override(typed));
+        (flags, overrides)
+    }
+
+    /// How much is told on standard error: -1 with `-q`, 1 and more with `-v`.
+    pub fn verbosity(&self) -> i8 {
+        if self.global.quiet { -1 } else { i8::try_from(self.global.verbose).unwrap_or(i8::MAX) }
+    }
+}
+
+impl SubscribeArgs {
+    /// True when `-g` was given.
+    pub fn has_group(&self) -> bool {
+        self.group.is_some()
+    }
+}
+
+fn push(layer: &mut Layer, flag: &str, key: KeyId, value: &Option<String>) {
+    if let Some(value) = value {
+        layer.entries.push(Entry::flag(flag, key, value.clone()));
+    }
+}
+
+fn version() -> &'static str {
+    match option_env!("KPS_GIT_HASH") {
+        Some(hash) => hash,
+        None => env!("CARGO_PKG_VERSION"),
+    }
+}
+
+/// What became of parsing the command line.
+#[derive(Debug)]
+pub enum Parsed {
+    /// A command to run.
+    Run(Box<Cli>),
+    /// Help or version, to be printed on standard output.
+    Print(String),
+    /// A usage error, one line.
+    Wrong(String),
+}
+
+/// Parses the command line.
+pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Parsed {
+    use clap::error::ErrorKind as Kind;
+    match Cli::try_parse_from(args) {
+        Ok(cli) => Parsed::Run(Box::new(cli)),
+        Err(e) if matches!(e.kind(), Kind::DisplayHelp | Kind::DisplayVersion) => {
+            Parsed::Print(if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
+                e.render().ansi().to_string()
+            } else {
+                e.render().to_string()
+            })
+        }
+        Err(e) if e.kind() == Kind::DisplayHelpOnMissingArgumentOrSubcommand || e.kind() == Kind::MissingSubcommand => {
+            Parsed::Wrong("no command: publish, subscribe, libs or config; see `kps --help`".to_owned())
+        }
+        Err(e) => Parsed::Wrong(one_line(&e.render().to_string())),
+    }
+}
+
+/// clap's several lines as one: what is wrong, the tips, and where to read more.
+fn one_line(rendered: &str) -> String {
+    let text = rendered.split("\n\nUsage:").next().unwrap_or(rendered);
+    let text = text.split("\n\nFor more information").next().unwrap_or(text);
+    let lines: Vec<_> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+    let text = lines.join(" ").replace("  ", " ");
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    format!("{} (see --help)", text.replace(" tip: ", "; "))
+}
+
+/// The command line as clap has it, for completions and for tests that walk it.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::keys::KEYS;
+
+    fn wrong(args: &[&str]) -> String {
+        match parse(args.iter().map(Into::into)) {
+            Parsed::Wrong(line) => line,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn usage_errors_are_one_line_that_names_what_was_typed() {
+        let line = wrong(&["kps", "publish", "t", "--no-such"]);
+        assert!(line.contains("--no-such") && !line.contains('\n'), "{line}");
+        let line = wrong(&["kps", "publish", "t", "-p", "x"]);
+        assert!(line.contains("'x'") && line.contains("--partition"), "{line}");
+    }
+
+    #[test]
+    fn every_flag_of_the_key_table_exists() {
+        let mut root = command();
+        root.build();
+        let commands: Vec<_> = root.get_subcommands().collect();
+        let has = |flag: &str| {
+            commands.iter().flat_map(|c| c.get_arguments()).any(|arg| match flag.strip_prefix("--") {
+                Some(long) => {
+                    arg.get_long() == Some(long)
+                        || arg.get_visible_aliases().is_some_and(|all| all.contains(&long))
+                }
+                None => arg.get_short() == flag.chars().nth(1),
+            })
+        };
+        for flag in KEYS.iter().filter_map(|key| key.flag).flat_map(|flags| flags.split(", ")) {
+            assert!(has(flag), "{flag} is in the key table and not on the command line");
+        }
+    }
+
+    #[test]
+    fn setting_flags_have_no_default_of_their_own() {
+        let cli = match parse(["kps", "publish", "t"].iter().map(Into::into)) {
+            Parsed::Run(cli) => cli,
+            other => panic!("{other:?}"),
+        };
+        assert!(cli.layers().0.entries.is_empty());
+    }
+}

@@ -1,0 +1,79 @@
+//! Standard output: a buffer that is written when it is full or before waiting, and what became of
+//! the writing.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+
+/// Written out when it holds this many bytes.
+const FULL: usize = 256 << 10;
+
+/// How writing ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// All is with the operating system.
+    All,
+    /// The reader has closed the pipe: nothing more is wanted.
+    Closed,
+}
+
+/// Standard output, unlocked and without the line buffering of the standard library's.
+#[derive(Debug)]
+pub(super) struct Output {
+    file: File,
+    buffer: Vec<u8>,
+    closed: bool,
+}
+
+impl Output {
+    /// Standard output.
+    ///
+    /// # Errors
+    /// When it was not open.
+    pub(super) fn stdout() -> io::Result<Self> {
+        let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        Ok(Self { file, buffer: Vec::with_capacity(FULL + (64 << 10)), closed: false })
+    }
+
+    /// Where to append.
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// True when it is time to write.
+    pub(super) fn is_full(&self) -> bool {
+        self.buffer.len() >= FULL
+    }
+
+    /// True once the reader has closed the pipe.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Writes what is in the buffer.
+    ///
+    /// # Errors
+    /// When it could not be written (a closed pipe is no error); what was not is forgotten.
+    pub(super) fn flush(&mut self) -> io::Result<Written> {
+        if self.closed {
+            self.buffer.clear();
+            return Ok(Written::Closed);
+        }
+        let result = self.file.write_all(&self.buffer);
+        self.buffer.clear();
+        match result {
+            Ok(()) => Ok(Written::All),
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(Written::Closed)
+            }
+            Err(e) => Err(io::Error::new(e.kind(), format!("writing to standard output: {}", plain(&e)))),
+        }
+    }
+}
+
+/// The system's words for an error, without the number.
+pub(super) fn plain(e: &io::Error) -> String {
+    let text = e.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}

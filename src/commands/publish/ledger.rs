@@ -1,0 +1,289 @@
+//! The books of a publishing run: what became of every record that was read.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::backends::{self, ErrorKind, Fate, ReportSink};
+use crate::commands::Exit;
+use crate::commands::output::{Output, plain};
+use crate::console;
+use crate::format::{Envelope, Failure};
+use crate::input::Bad;
+use crate::record::{NoHeaders, RecordRef, TimestampType};
+use crate::units;
+
+/// Undelivered records named one by one on standard error; the others are only counted there.
+const NAMED: u64 = 10;
+
+/// What has been read and what has become of it, readable from the signal thread.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    read: AtomicU64,
+    told: AtomicU64,
+}
+
+impl Counts {
+    /// Adds records that were read.
+    pub(super) fn add_read(&self, n: u64) {
+        self.read.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Records read of which nothing is known yet.
+    pub(super) fn open(&self) -> u64 {
+        self.read.load(Ordering::Relaxed).saturating_sub(self.told.load(Ordering::Relaxed))
+    }
+}
+
+/// The books.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    counts: Arc<Counts>,
+    topic: String,
+    delivered: u64,
+    payload: u64,
+    failed: u64,
+    unknown: u64,
+    bad: u64,
+    /// The kind that all failures so far share.
+    kind: Option<ErrorKind>,
+    mixed: bool,
+    failed_to: Option<FailedFile>,
+    receipts: Option<Output>,
+    scratch: Vec<u8>,
+    /// The first error of writing receipts or the failed file.
+    trouble: Option<String>,
+}
+
+impl Ledger {
+    /// Empty books. `topic` is named in the failed file for input that is no record.
+    pub(super) fn new(topic: Option<&str>, failed_to: Option<&Path>, receipts: bool) -> Result<Self> {
+        Ok(Self {
+            counts: Arc::default(),
+            topic: topic.unwrap_or_default().to_owned(),
+            delivered: 0,
+            payload: 0,
+            failed: 0,
+            unknown: 0,
+            bad: 0,
+            kind: None,
+            mixed: false,
+            failed_to: failed_to.map(FailedFile::open).transpose()?,
+            receipts: receipts.then(Output::stdout).transpose()?,
+            scratch: Vec::new(),
+            trouble: None,
+        })
+    }
+
+    /// What the signal thread may read.
+    pub(super) fn counts(&self) -> Arc<Counts> {
+        Arc::clone(&self.counts)
+    }
+
+    /// Records acknowledged so far.
+    pub(super) fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// Books a piece of input that is no record.
+    pub(super) fn bad(&mut self, bad: &Bad) {
+        self.bad += 1;
+        self.name(format_args!("{}", place(bad.source.as_deref(), bad.line, &bad.reason)));
+        let record = RecordRef {
+            topic: &self.topic.clone(),
+            partition: -1,
+            offset: -1,
+            timestamp: -1,
+            timestamp_type: TimestampType::NotAvailable,
+            key: None,
+            value: Some(&bad.raw),
+            headers: &NoHeaders,
+        };
+        self.keep(&record, bad.line, bad.source.as_deref(), &bad.reason);
+    }
+
+    /// Books records that were handed to a publisher that is gone.
+    pub(super) fn kind(&self) -> Option<ErrorKind> {
+        self.kind.filter(|_| !self.mixed)
+    }
+
+    /// True when every record read was acknowledged.
+    pub(super) fn is_clean(&self) -> bool {
+        self.failed + self.unknown + self.bad == 0
+    }
+
+    /// The exit code that the records lead to.
+    pub(super) fn exit(&self) -> Exit {
+        if self.failed + self.unknown == 0 {
+            return if self.bad == 0 { Exit::Done } else { Exit::Undelivered };
+        }
+        match self.kind().map(Exit::from) {
+            Some(exit @ (Exit::Unreachable | Exit::Refused | Exit::UnknownTopic)) => exit,
+            _ => Exit::Undelivered,
+        }
+    }
+
+    /// Names a failure on standard error, unless there are too many.
+    fn name(&self, what: impl std::fmt::Display) {
+        let n = self.failed + self.unknown + self.bad;
+        if n <= NAMED {
+            console::error(what);
+        } else if n == NAMED + 1 {
+            console::error("more records were not delivered; only the first are named");
+        }
+    }
+
+    /// Writes a record to the failed file.
+    fn keep(&mut self, record: &RecordRef<'_>, line: u64, source: Option<&str>, error: &str) {
+        let Some(file) = &mut self.failed_to else { return };
+        self.scratch.clear();
+        let failure = Failure { error, line: Some(line), source };
+        Envelope::default().append_failed(&mut self.scratch, record, &failure);
+        if let Err(e) = file.write(&self.scratch) {
+            self.trouble.get_or_insert(e);
+        }
+    }
+
+    /// Makes sure that receipts and the failed file are with the operating system.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        if let Some(out) = &mut self.receipts
+            && let Err(e) = out.flush()
+        {
+            self.trouble.get_or_insert(e.to_string());
+        }
+        if let Some(file) = &mut self.failed_to
+            && let Err(e) = file.flush()
+        {
+            self.trouble.get_or_insert(e);
+        }
+        match self.trouble.take() {
+            None => Ok(()),
+            Some(trouble) => Err(anyhow::anyhow!(trouble)),
+        }
+    }
+
+    /// The summary for people.
+    pub(super) fn text(&self, took: Duration) -> String {
+        let failed = self.failed + self.bad;
+        let unknown = if self.unknown > 0 { format!(", {} unknown", self.unknown) } else { String::new() };
+        format!(
+            "{} published, {failed} failed{unknown}, {}, {}, {}",
+            self.delivered,
+            units::human_duration(took),
+            units::human_rate(self.delivered, took),
+            units::human_throughput(self.payload, took),
+        )
+    }
+
+    /// The summary for programs.
+    pub(super) fn json(&self, took: Duration, library: &str) -> String {
+        let seconds = took.as_secs_f64();
+        let per_second = |n: u64| if seconds > 0.0 { (n as f64 / seconds).round() } else { 0.0 };
+        serde_json::json!({
+            "published": self.delivered,
+            "failed": self.failed + self.bad,
+            "unknown": self.unknown,
+            "bad": self.bad,
+            "read": self.delivered + self.failed + self.unknown + self.bad,
+            "bytes": self.payload,
+            "seconds": (seconds * 1e6).round() / 1e6,
+            "records_per_second": per_second(self.delivered),
+            "bytes_per_second": per_second(self.payload),
+            "library": library,
+            "topic": self.topic,
+        })
+        .to_string()
+    }
+}
+
+/// `standard input line 3: reason`, or `FILE:3: reason`.
+fn place(source: Option<&str>, line: u64, reason: &dyn std::fmt::Display) -> String {
+    match source {
+        Some(source) => format!("{source}:{line}: {reason}"),
+        None => format!("line {line} of the input: {reason}"),
+    }
+}
+
+impl ReportSink for Ledger {
+    fn delivered(&mut self, records: u64, payload: u64) {
+        self.delivered += records;
+        self.payload += payload;
+        self.counts.told.fetch_add(records, Ordering::Relaxed);
+    }
+
+    fn placed(&mut self, r: &RecordRef<'_>) {
+        let Some(out) = &mut self.receipts else { return };
+        let line = format_args!(
+            r#"{{"topic":"{}","partition":{},"offset":{},"timestamp":{}}}"#,
+            r.topic, r.partition, r.offset, r.timestamp
+        );
+        // A topic name has no character that JSON escapes.
+        let _ = writeln!(out.buffer(), "{line}");
+        if out.is_full()
+            && let Err(e) = out.flush()
+        {
+            self.trouble.get_or_insert(e.to_string());
+        }
+    }
+
+    fn undelivered(
+        &mut self,
+        record: &RecordRef<'_>,
+        line: u64,
+        source: Option<&str>,
+        fate: Fate,
+        error: &backends::Error,
+    ) {
+        match fate {
+            Fate::Failed => self.failed += 1,
+            Fate::Unknown => self.unknown += 1,
+        }
+        self.counts.told.fetch_add(1, Ordering::Relaxed);
+        let kind = *self.kind.get_or_insert(error.kind());
+        self.mixed |= kind != error.kind();
+        let unknown = if fate == Fate::Unknown { " (it may be in the topic)" } else { "" };
+        self.name(place(source, line, &format_args!("{error}{unknown}")));
+        self.keep(record, line, source, &format!("{error}{unknown}"));
+    }
+
+    fn warn(&mut self, message: &str) {
+        console::warn(message);
+    }
+}
+
+/// The file of undelivered records: one envelope a line.
+#[derive(Debug)]
+struct FailedFile {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl FailedFile {
+    /// Opened for appending: what an earlier run left there is somebody's data. Only its owner may
+    /// read it, since records can be secret.
+    fn open(path: &Path) -> Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+        let file = file.map_err(|e| anyhow::anyhow!("--failed-to {}: {}", path.display(), plain(&e)))?;
+        Ok(Self { path: path.to_owned(), file: BufWriter::new(file) })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
+        let written = self.file.write_all(bytes);
+        written.map_err(|e| self.named(&e))
+    }
+
+    fn flush(&mut self) -> Result<(), String> {
+        let flushed = self.file.flush();
+        flushed.map_err(|e| self.named(&e))
+    }
+
+    fn named(&self, e: &io::Error) -> String {
+        format!("--failed-to {}: {}", self.path.display(), plain(e))
+    }
+}

@@ -1,0 +1,267 @@
+//! `kps publish`: input to records to a publisher to the books.
+
+mod feeder;
+mod ledger;
+mod pace;
+mod plan;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressDrawTarget};
+
+use self::feeder::{Ended, Fed, Feeder};
+use self::ledger::Ledger;
+use self::pace::Pace;
+use self::plan::Plan;
+use super::output::{Output, Written};
+use super::{Context, Exit, library_log};
+use crate::backends::{self, PublishPlan, Publisher, Purpose, choose, open_publisher};
+use crate::cli::{PublishArgs, ReportFormat};
+use crate::console;
+use crate::format::Format;
+use crate::input::Reader;
+use crate::record::Batch;
+use crate::settings::KeyId;
+use crate::stop::Stop;
+
+/// The longest single wait: everything that matters wakes it earlier.
+const IDLE: Duration = Duration::from_secs(1);
+/// How long an interrupted run may go on delivering what was read.
+const DRAIN: Duration = Duration::from_secs(30);
+/// Beyond `delivery.timeout.ms`, for the last answers to be told.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Runs the command.
+pub(super) fn run(args: &PublishArgs, context: &Context) -> Result<Exit> {
+    let mut plan = Plan::new(args, context)?;
+    let chosen = choose(&context.layers, Purpose::Publish)?;
+    chosen.warnings.iter().for_each(console::warn);
+    let settings = &chosen.settings;
+    let inputs = plan.open_inputs()?;
+    let mut ledger = Ledger::new(plan.topic.as_deref(), args.failed_to.as_deref(), args.receipts)?;
+
+    let open = PublishPlan {
+        topic: plan.topic.clone(),
+        partition: args.partition,
+        receipts: args.receipts,
+        log: library_log(),
+    };
+    let publisher = open_publisher(&chosen, &open)?;
+    let largest = usize::try_from(settings.int(KeyId::MaxRequestSize)).unwrap_or(usize::MAX);
+    let reader = Reader::new(plan.spec.clone(), largest);
+    arm(&context.stop, &ledger, publisher.waker());
+    let start = Instant::now();
+    let feeder = Feeder::start(inputs, reader, plan.limits, context.stop.clone(), publisher.waker())?;
+    let tee = if args.tee { Some(Tee::new(plan.delimiter.clone(), plan.topic.as_deref())?) } else { None };
+    let mut run = Run {
+        feeder,
+        publisher,
+        tee,
+        pace: Pace::new(plan.rate, start),
+        progress: progress(),
+        topic: plan.topic.as_deref().unwrap_or_default(),
+        pending: None,
+        end: End::No,
+        stop: &context.stop,
+    };
+    let ended = run.pump(&mut ledger);
+    let (end, closed) = run.finish(&mut ledger, settings.duration(KeyId::DeliveryTimeout), context);
+    let flushed = ledger.flush();
+
+    let took = start.elapsed();
+    match args.summary {
+        ReportFormat::Text => console::note(ledger.text(took)),
+        ReportFormat::Json => console::note(ledger.json(took, chosen.library.name())),
+    }
+    ended.and(closed)?;
+    flushed?;
+    Ok(exit(&end, &ledger, context))
+}
+
+/// What the run comes to, the strongest reason first.
+fn exit(end: &End, ledger: &Ledger, context: &Context) -> Exit {
+    match end {
+        _ if context.stop.signal().is_some() => Exit::Signal(context.stop.signal().unwrap_or_default()),
+        End::Bad => Exit::BadRecord,
+        End::Failed => Exit::Failed,
+        End::No | End::Input => ledger.exit(),
+    }
+}
+
+/// From here on a signal stops the reading, and the second one says what is left.
+fn arm(stop: &Stop, ledger: &Ledger, waker: backends::Waker) {
+    let counts = ledger.counts();
+    stop.arm(move || format!("left at once: {} records read are not known to be delivered", counts.open()));
+    stop.on_stop(move || waker());
+}
+
+/// A line on a terminal that shows that something happens; none elsewhere.
+fn progress() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    let shown = console::verbosity() >= 0;
+    bar.set_draw_target(if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
+    bar
+}
+
+/// Why no more input comes.
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// It may.
+    No,
+    /// All was read, or enough.
+    Input,
+    /// A bad record, with `--on-error stop`.
+    Bad,
+    /// It could not be read.
+    Failed,
+}
+
+/// A batch of which records `at..` have not been sent.
+struct Pending {
+    batch: Arc<Batch>,
+    at: usize,
+}
+
+/// The loop between the reader and the publisher.
+struct Run<'a> {
+    feeder: Feeder,
+    publisher: Box<dyn Publisher>,
+    tee: Option<Tee>,
+    pace: Pace,
+    progress: ProgressBar,
+    topic: &'a str,
+    pending: Option<Pending>,
+    end: End,
+    stop: &'a Stop,
+}
+
+impl Run<'_> {
+    /// Sends all input. Ends when everything read was sent, not when it was delivered.
+    fn pump(&mut self, ledger: &mut Ledger) -> backends::Result<()> {
+        loop {
+            if self.pending.is_none() && !self.take(ledger) {
+                return Ok(());
+            }
+            let sent = self.send()?;
+            let wait = if sent { Duration::ZERO } else { self.wait() };
+            if !sent {
+                self.flush(ledger);
+            }
+            self.publisher.poll(wait, ledger)?;
+            self.progress.set_message(format!("{} records published", ledger.delivered()));
+        }
+    }
+
+    /// Takes what was read; false at the end of all input.
+    fn take(&mut self, ledger: &mut Ledger) -> bool {
+        match self.feeder.take() {
+            Ok(Some(Fed::Records(batch))) => {
+                ledger.counts().add_read(batch.len() as u64);
+                self.pending = Some(Pending { batch, at: 0 });
+            }
+            Ok(Some(Fed::Bad(bad))) => {
+                ledger.bad(&bad);
+                self.end = End::Bad;
+            }
+            Ok(Some(Fed::Failed(reason))) => {
+                console::error(reason);
+                self.end = End::Failed;
+            }
+            Ok(Some(Fed::Unfinished(n))) => {
+                console::warn(format!("{n} bytes of an unfinished record were read and not published"));
+            }
+            Ok(None) => {}
+            Err(Ended) => return false,
+        }
+        true
+    }
+
+    /// Offers the pending records that are due; false when none was taken.
+    fn send(&mut self) -> backends::Result<bool> {
+        let Some(pending) = &mut self.pending else { return Ok(false) };
+        let from = pending.at;
+        // An interrupted run delivers what was read, at whatever rate.
+        let due = match self.stop.signal() {
+            None => self.pace.due(&pending.batch, from, Instant::now()),
+            Some(_) => pending.batch.len(),
+        };
+        let taken = if due > from { self.publisher.send(&pending.batch, from..due)? } else { 0 };
+        self.pace.sent(&pending.batch, from, from + taken);
+        if let Some(tee) = &mut self.tee {
+            tee.write(&pending.batch, from..from + taken);
+        }
+        pending.at += taken;
+        if pending.at == pending.batch.len() {
+            self.pending = None;
+        }
+        Ok(taken > 0)
+    }
+
+    fn wait(&self) -> Duration {
+        let due = self.pace.wait(Instant::now());
+        if self.pending.is_some() && !due.is_zero() { due.min(IDLE) } else { IDLE }
+    }
+
+    /// Before waiting: receipts and tee go out.
+    fn flush(&mut self, ledger: &mut Ledger) {
+        if let Some(tee) = &mut self.tee {
+            tee.flush();
+        }
+        if let Err(e) = ledger.flush() {
+            console::error(e);
+            self.end = End::Failed;
+        }
+    }
+
+    /// Waits for the outcome of everything that was sent.
+    fn finish(self, ledger: &mut Ledger, timeout: Duration, context: &Context) -> (End, backends::Result<()>) {
+        let Self { publisher, progress, mut tee, end, .. } = self;
+        let limit = if context.stop.signal().is_some() { DRAIN.min(timeout) } else { timeout };
+        let deadline = Instant::now() + limit + GRACE;
+        let closed = publisher.close(deadline, ledger);
+        progress.finish_and_clear();
+        if let Some(tee) = &mut tee {
+            tee.flush();
+        }
+        let end = if end == End::No { End::Input } else { end };
+        (end, closed)
+    }
+}
+
+/// `-T`: what is sent goes to standard output, too.
+struct Tee {
+    format: Format,
+    topic: String,
+    output: Output,
+    failed: bool,
+}
+
+impl Tee {
+    fn new(delimiter: Vec<u8>, topic: Option<&str>) -> Result<Self> {
+        let (format, topic) = (Format::value(delimiter), topic.unwrap_or_default().to_owned());
+        Ok(Self { format, topic, output: Output::stdout()?, failed: false })
+    }
+
+    fn write(&mut self, batch: &Batch, records: std::ops::Range<usize>) {
+        for i in records {
+            batch.with_record(i, &self.topic, |r| self.format.append(self.output.buffer(), r));
+            if self.output.is_full() {
+                self.flush();
+            }
+        }
+    }
+
+    /// A closed or broken standard output does not stop the publishing; it is told once.
+    fn flush(&mut self) {
+        match self.output.flush() {
+            Ok(Written::All | Written::Closed) => {}
+            Err(e) if !self.failed => {
+                self.failed = true;
+                console::error(e);
+            }
+            Err(_) => {}
+        }
+    }
+}
