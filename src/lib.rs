@@ -2,5 +2,6 @@
 //! reach it.
 
 pub mod backends;
+pub mod props;
 pub mod record;
 pub mod settings;
