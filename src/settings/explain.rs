@@ -6,6 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::keys::{KEYS, Key, Kind, Role};
 use super::layers::is_sensitive;
+use super::mistake::printable;
 use super::{HIDDEN, Place, Setting, Settings};
 
 /// One setting. Secrets are hidden already.
@@ -95,12 +96,6 @@ fn line(row: &Row) -> [String; 3] {
         let _ = write!(origin, " (over {}, {place})", printable(value));
     }
     [row.key.clone(), value, origin]
-}
-
-/// Keeps a value on its line, and a terminal from acting on it.
-fn printable(value: &str) -> String {
-    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    value.chars().map(escape).collect()
 }
 
 /// An array with an object for each row: `key`, `value` (number, true, false, text, list or null),
