@@ -2,12 +2,15 @@
 //! reach it.
 
 pub mod backends;
+pub mod cli;
+pub mod commands;
 pub mod console;
 pub mod escape;
 pub mod filter;
 pub mod format;
 pub mod input;
 pub mod offset;
+pub mod props;
 pub mod record;
 pub mod settings;
 pub mod stop;

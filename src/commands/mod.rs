@@ -149,5 +149,5 @@ fn library_log() -> Log {
 
 /// The name of a topic as typed: `NAME` or `kafka://topic/NAME`.
 fn topic_name(typed: &str) -> Result<String> {
-    crate::topic::parse(typed).map_err(usage)
+    crate::settings::topic_name(typed).map(str::to_owned).map_err(usage)
 }

@@ -10,10 +10,14 @@ const HINTS: &[(&str, &str)] = &[
     ("value.serializer", BYTES),
     ("key.deserializer", BYTES),
     ("value.deserializer", BYTES),
+    ("ssl.keystore.location", PEM),
+    ("ssl.keystore.password", PEM),
+    ("ssl.truststore.password", PEM),
     ("sasl.jaas.config", "set sasl.username and sasl.password"),
     ("consumer.timeout.ms", "use the flag --idle-timeout"),
 ];
 
+const PEM: &str = "use PEM files: ssl.ca.location, ssl.certificate.location, ssl.key.location";
 const BYTES: &str = "keys and values go through as bytes; delete it";
 
 /// The mistake of a value that its key does not take.
@@ -35,8 +39,10 @@ pub(super) fn unknown(entry: &Entry) -> Mistake {
         format!(": {hint}")
     } else if let Some(meant) = nearest(&dotted(&entry.key), candidates(entry)) {
         format!(", did you mean {meant}?")
-    } else {
+    } else if matches!(entry.place, Place::Env(_)) || in_json(entry) || entry.scope == Scope::Rdkafka {
         String::new()
+    } else {
+        format!("; librdkafka's own keys go under {}", written(entry, Scope::Rdkafka.prefix(), ""))
     };
     Mistake::new(&entry.place, format!("{name}{advice}"))
 }
@@ -68,7 +74,8 @@ pub(super) fn accepts(scope: Scope, role: Role) -> bool {
     }
 }
 
-fn hint(key: &str) -> Option<&'static str> {
+/// What to do about a key that `kps` has no use for, where many have it.
+pub(super) fn hint(key: &str) -> Option<&'static str> {
     let key = dotted(key);
     HINTS.iter().find(|(name, _)| *name == key).map(|&(_, hint)| hint)
 }

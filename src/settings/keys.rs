@@ -119,6 +119,22 @@ pub enum Kind {
     Bool,
 }
 
+impl Kind {
+    /// Which values it takes, in a few words.
+    fn describe(self) -> String {
+        match self {
+            Self::Text | Self::Name => "text".to_owned(),
+            Self::Servers => "host:port, ...".to_owned(),
+            Self::Choice(choices) => format!("`{}`", choices.join("`, `")),
+            Self::List(choices) => format!("list of `{}`", choices.join("`, `")),
+            Self::Int(min, max) => format!("{min} to {max}"),
+            Self::Millis(min, max) => format!("{min} to {max} ms"),
+            Self::Bytes(min, max) => format!("{min} to {max} bytes"),
+            Self::Bool => "`true`, `false`".to_owned(),
+        }
+    }
+}
+
 /// A librdkafka spelling: its name, and how many canonical units one of its units is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Native {
@@ -419,6 +435,28 @@ fn same_name(a: &str, b: &str) -> bool {
     a.len() == b.len() && a.bytes().map(dotted).eq(b.bytes().map(dotted))
 }
 
+/// The table as the README has it.
+pub fn markdown_table() -> String {
+    let mut table = "| key, after `kafka.` | flag | also spelt | value | default | |\n\
+                     |---|---|---|---|---|---|\n"
+        .to_owned();
+    for key in KEYS {
+        let flag = key.flag.map_or_else(String::new, |flag| format!("`{}`", flag.replace(", ", "`, `")));
+        let also: Vec<String> = key.spellings().skip(1).map(|(name, _)| format!("`{name}`")).collect();
+        let default = key.default.map_or_else(String::new, |value| format!("`{value}`"));
+        let cells = [
+            format!("`{}{}`", key.role.prefix(), key.java),
+            flag,
+            also.join(", "),
+            key.kind.describe(),
+            default,
+            key.doc.to_owned(),
+        ];
+        table.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    table
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -492,5 +530,19 @@ mod tests {
             assert_eq!(found, Some((id, scale)), "{name}");
         }
         assert!(find("linger").is_none());
+    }
+
+    #[test]
+    fn the_markdown_table_has_six_cells_in_every_row() {
+        let table = markdown_table();
+        assert_eq!(table.lines().count(), KEYS.len() + 2);
+        for line in table.lines() {
+            assert_eq!(line.matches('|').count(), 7, "{line}");
+        }
+        assert!(
+            table.contains(
+                "| `producer.acks` | `--acks` | `request.required.acks` | `all`, `1`, `0` | `all` |"
+            )
+        );
     }
 }

@@ -22,7 +22,7 @@ impl Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
+        f.write_str(&printable(&format!("{}: {}", self.place, self.message)))
     }
 }
 
@@ -63,6 +63,12 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
+/// Keeps what a user or a file said on its line, and a terminal from acting on it.
+pub(super) fn printable(text: &str) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escape).collect()
+}
+
 /// What belongs to the name nearest to `typed`, if one is near enough to be meant: one letter
 /// changed, or a quarter of them in a long name.
 pub(crate) fn nearest<T>(typed: &str, candidates: impl IntoIterator<Item = (String, T)>) -> Option<T> {
@@ -73,4 +79,31 @@ pub(crate) fn nearest<T>(typed: &str, candidates: impl IntoIterator<Item = (Stri
         .filter(|(distance, _)| *distance <= near)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_is_one_line_whatever_was_typed() {
+        let place = Place::Override("a\nb\u{1b}[31m".into());
+        assert_eq!(Mistake::new(&place, "unknown key").to_string(), r"-X a\nb\u{1b}[31m: unknown key");
+    }
+
+    #[test]
+    fn the_nearest_name_is_one_that_could_be_meant() {
+        let names = ["acks", "linger.ms", "retries"];
+        let near = |typed| nearest(typed, names.map(|name| (name.to_owned(), name)));
+        for (typed, expected) in [
+            ("ack", Some("acks")),
+            ("acsk", Some("acks")),
+            ("ligner.ms", Some("linger.ms")),
+            ("lingerms", Some("linger.ms")),
+            ("foo", None),
+            ("", None),
+        ] {
+            assert_eq!(near(typed), expected, "{typed}");
+        }
+    }
 }

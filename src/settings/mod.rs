@@ -1,6 +1,10 @@
 //! Settings: layers of typed-in values with their places, resolved against the key table.
 
 mod complain;
+pub mod env;
+pub mod expand;
+pub mod explain;
+pub mod json;
 pub mod keys;
 mod layers;
 mod mistake;
@@ -9,6 +13,7 @@ mod resolve;
 mod rules;
 mod value;
 
+pub use env::Environment;
 pub use keys::KeyId;
 pub use layers::{Entry, Layer, Layers, Scope};
 pub use mistake::{Mistake, Mistakes};
@@ -80,6 +85,16 @@ pub enum Place {
     Profile(String),
     /// Nowhere: the default.
     Default,
+}
+
+impl Place {
+    /// Its line in a file.
+    fn line(&self) -> Option<u32> {
+        match self {
+            Self::File { line, .. } => *line,
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Place {
@@ -201,5 +216,118 @@ impl fmt::Debug for Settings {
     }
 }
 
+/// The name of a topic typed as `NAME` or `kafka://topic/NAME`.
+///
+/// # Errors
+/// One line that shows the right form, or says what a name may be made of.
+pub fn topic_name(typed: &str) -> Result<&str, String> {
+    let name = typed.strip_prefix("kafka://topic/").unwrap_or(typed);
+    if name.contains("://") || (name.len() < typed.len() && name.contains(['/', '?', '#'])) {
+        return Err(format!("{typed:?} is not a topic: write NAME or kafka://topic/NAME"));
+    }
+    // The broker's own rule (org.apache.kafka.common.internals.Topic).
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if matches!(name, "." | "..") {
+        return Err(format!("{name:?}: neither . nor .. can be a topic"));
+    }
+    if name.is_empty() || name.len() > 249 || !name.chars().all(legal) {
+        return Err(format!("{name:?} is not a topic name: 1 to 249 of the characters a-z A-Z 0-9 . _ -"));
+    }
+    Ok(name)
+}
+
 /// What stands for a secret wherever settings are shown.
 pub const HIDDEN: &str = "[hidden]";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_shown_as_the_user_knows_them() {
+        let file = |line, member: Option<&str>| Place::File {
+            path: "conf/a.json".into(),
+            line,
+            member: member.map(str::to_owned),
+        };
+        for (place, expected) in [
+            (Place::Flag("--acks".into()), "--acks"),
+            (Place::Override("linger.ms".into()), "-X linger.ms"),
+            (Place::Env("KPS_ACKS".into()), "$KPS_ACKS"),
+            (file(Some(12), None), "conf/a.json:12"),
+            (file(None, Some("producer_config.acks")), "conf/a.json: producer_config.acks"),
+            (file(None, None), "conf/a.json"),
+            (Place::Profile("high-throughput".into()), "profile high-throughput"),
+            (Place::Default, "default"),
+        ] {
+            assert_eq!(place.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_topic_is_a_name_or_its_url() {
+        for (typed, expected) in [
+            ("orders", Ok("orders")),
+            ("kafka://topic/a.b_c-1", Ok("a.b_c-1")),
+            ("http://topic/a", Err(r#""http://topic/a" is not a topic: write NAME or kafka://topic/NAME"#)),
+            ("kafka://a", Err(r#""kafka://a" is not a topic: write NAME or kafka://topic/NAME"#)),
+            (
+                "kafka://topic/a/b",
+                Err(r#""kafka://topic/a/b" is not a topic: write NAME or kafka://topic/NAME"#),
+            ),
+            ("a b", Err(r#""a b" is not a topic name: 1 to 249 of the characters a-z A-Z 0-9 . _ -"#)),
+            (
+                "kafka://topic/",
+                Err(r#""" is not a topic name: 1 to 249 of the characters a-z A-Z 0-9 . _ -"#),
+            ),
+            ("..", Err(r#""..": neither . nor .. can be a topic"#)),
+        ] {
+            assert_eq!(topic_name(typed).map_err(|wrong| wrong.leak() as &str), expected, "{typed}");
+        }
+        assert!(topic_name(&"a".repeat(249)).is_ok() && topic_name(&"a".repeat(250)).is_err());
+    }
+
+    #[test]
+    fn getters_know_their_units() {
+        let values = [("linger.ms", "1500"), ("acks", "all"), ("bootstrap.servers", "a,b:1")];
+        let settings = Settings::for_tests(Side::Producer, &values);
+        assert_eq!(settings.duration(KeyId::Linger), Duration::from_millis(1500));
+        assert_eq!(settings.int(KeyId::MaxRequestSize), 1 << 20);
+        assert!(settings.bool(KeyId::EnableIdempotence));
+        assert_eq!(settings.bootstrap(), ["a:9092", "b:1"]);
+        assert_eq!(settings.text(KeyId::TransactionalId), None);
+        assert!(settings.is_set(KeyId::Acks) && !settings.is_set(KeyId::Retries));
+        assert_eq!(settings.side(), Side::Producer);
+    }
+
+    #[test]
+    fn profiles_set_what_they_promise() {
+        let settings =
+            Settings::for_tests(Side::Producer, &[("profile", "high-throughput"), ("linger.ms", "7")]);
+        let number = |key| settings.int(key);
+        assert_eq!(number(KeyId::QueueMaxMessages), 500_000);
+        assert_eq!(number(KeyId::BatchNumMessages), 50_000);
+        assert_eq!(number(KeyId::Linger), 7);
+        assert_eq!(settings.text(KeyId::CompressionType), Some("lz4"));
+        assert_eq!(settings.text(KeyId::Acks), Some("1"));
+        let settings = Settings::for_tests(Side::Consumer, &[("profile", "high-throughput")]);
+        let number = |key| settings.int(key);
+        assert_eq!(number(KeyId::FetchMinBytes), 100_000);
+        assert_eq!(number(KeyId::FetchMaxBytes), 52_428_800);
+        assert_eq!(number(KeyId::MaxPartitionFetchBytes), 1_048_576);
+        assert_eq!(number(KeyId::FetchMaxWait), 100);
+        let settings = Settings::for_tests(Side::Producer, &[("profile", "low-latency")]);
+        assert_eq!((settings.int(KeyId::Linger), settings.text(KeyId::Acks)), (0, Some("1")));
+    }
+
+    #[test]
+    fn debug_hides_secrets() {
+        let values = [
+            ("sasl.password", "hunter2"),
+            ("rdkafka.ssl.keystore.password", "hunter3"),
+            ("client.id", "seen"),
+        ];
+        let shown = format!("{:?}", Settings::for_tests(Side::Producer, &values));
+        assert!(shown.contains("seen") && !shown.contains("hunter"), "{shown}");
+    }
+}

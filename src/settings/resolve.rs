@@ -80,40 +80,43 @@ impl Layers {
 
     /// Reads all entries, in order of precedence.
     fn read<'a>(&'a self, profile: &'a [Entry]) -> (Vec<Reading<'a>>, Vec<Mistake>) {
-        let said = self.in_order().map(|layer| layer.entries.as_slice());
-        let defaults = self.in_order().map(|layer| layer.defaults.as_slice());
-        let mut readings = Vec::new();
-        let mut mistakes: Vec<Mistake> =
-            self.in_order().flat_map(|layer| layer.mistakes.iter().cloned()).collect();
-        for entries in said.chain([profile]).chain(defaults) {
-            mistakes.extend(twice(entries));
-            for entry in ranked(entries) {
-                match meaning(entry) {
-                    Ok(meaning) => readings.push(Reading { entry, meaning }),
-                    Err(mistake) => mistakes.push(mistake),
-                }
-            }
+        let said = self.in_order().map(|layer| (layer.entries.as_slice(), layer.mistakes.clone()));
+        let defaults = self.in_order().map(|layer| (layer.defaults.as_slice(), Vec::new()));
+        let (mut readings, mut mistakes) = (Vec::new(), Vec::new());
+        for (entries, mut wrong) in said.chain([(profile, Vec::new())]).chain(defaults) {
+            wrong.extend(twice(entries));
+            readings.extend(read_entries(entries, &mut wrong));
+            wrong.sort_by_key(|mistake| mistake.place.line());
+            mistakes.extend(wrong);
         }
         (readings, mistakes)
     }
 }
 
-/// The entries of a layer, the one that wins first: those for one library, then those for one side;
-/// of two alike the later.
-fn ranked(entries: &[Entry]) -> Vec<&Entry> {
-    let mut ranked: Vec<&Entry> = entries.iter().rev().collect();
-    ranked.sort_by_key(|entry| (entry.only.is_none(), matches!(entry.scope, Scope::Any | Scope::Common)));
-    ranked
+/// Reads the entries of a layer. The one that wins comes first: those for one library, then those for
+/// one side; of two alike the later.
+fn read_entries<'a>(entries: &'a [Entry], wrong: &mut Vec<Mistake>) -> Vec<Reading<'a>> {
+    let mut readings = Vec::new();
+    for entry in entries {
+        match meaning(entry) {
+            Ok(meaning) => readings.push(Reading { entry, meaning }),
+            Err(mistake) => wrong.push(mistake),
+        }
+    }
+    readings.reverse();
+    let common = |scope| matches!(scope, Scope::Any | Scope::Common);
+    readings.sort_by_key(|reading| (reading.entry.only.is_none(), common(reading.entry.scope)));
+    readings
 }
 
 /// What an entry means.
 fn meaning(entry: &Entry) -> Result<Meaning, Mistake> {
-    if entry.scope == Scope::Rdkafka {
+    if entry.scope == Scope::Rdkafka && !entry.key.is_empty() {
         return Ok(Meaning::Native);
     }
     let Some((key, scale)) = keys::find(&entry.key) else {
         // A dictionary for librdkafka alone may hold keys that only librdkafka knows.
-        let native = entry.only == Some(Library::Rdkafka);
+        let native = entry.only == Some(Library::Rdkafka) && complain::hint(&entry.key).is_none();
         return if native { Ok(Meaning::Native) } else { Err(complain::unknown(entry)) };
     };
     if !complain::accepts(entry.scope, key.role) {
@@ -267,12 +270,15 @@ mod tests {
             ("producer.value.serializer", "x"),
             ("resilient.spool.dir", "x"),
             ("producer.profile", "low-latency"),
+            ("rdkafka.", "x"),
         ]);
         layers.overrides = overrides(&["acks", "linger.msec=3", "queue.buffering.max.kbytes=0"]);
+        layers.overrides.push_override("socket.keepalive.enable=true");
         let expected = [
             "-X acks: -X takes KEY=VALUE",
             "-X linger.msec: unknown key, did you mean linger.ms?",
             "-X queue.buffering.max.kbytes: \"0\" is not a whole number of KiB from 1 to 2147483647",
+            "-X socket.keepalive.enable: unknown key; librdkafka's own keys go under rdkafka.",
             "a.properties:1: unknown key kafka.producer.lingr.ms, did you mean kafka.producer.linger.ms?",
             "a.properties:2: kafka.consumer.acks is a setting of the producer: write kafka.producer.acks",
             "a.properties:3: kafka.linger.ms is a setting of the producer: write kafka.producer.linger.ms",
@@ -280,12 +286,11 @@ mod tests {
             "a.properties:5: kafka.consumer.fetch_max_wait_ms: \"1s\" is not a whole number of milliseconds from 0 to 300000",
             "a.properties:6: unknown key kafka.producer.value.serializer: keys and values go through as bytes; \
              delete it",
-            "a.properties:7: unknown key kafka.resilient.spool.dir",
+            "a.properties:7: unknown key kafka.resilient.spool.dir; librdkafka's own keys go under kafka.rdkafka.",
             "a.properties:8: kafka.producer.profile is a setting of the whole run: write kafka.profile",
+            "a.properties:9: unknown key kafka.rdkafka.",
         ];
-        let mut found = mistakes(&layers);
-        found.sort();
-        assert_eq!(found, expected);
+        assert_eq!(mistakes(&layers), expected);
     }
 
     #[test]

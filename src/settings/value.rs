@@ -110,3 +110,71 @@ fn one_of(choices: &[&str]) -> String {
         _ => choices.join(", "),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::KeyId;
+
+    fn parsed(id: KeyId, scale: i64, typed: &str) -> Result<String, String> {
+        parse(id.key(), scale, typed).map(|value| value.text)
+    }
+
+    #[test]
+    fn values_become_canonical() {
+        for (id, typed, expected) in [
+            (KeyId::Acks, "-1", "all"),
+            (KeyId::Acks, " ALL ", "all"),
+            (KeyId::SecurityProtocol, "sasl_ssl", "SASL_SSL"),
+            (KeyId::AutoOffsetReset, "smallest", "earliest"),
+            (KeyId::Library, "Confluent-Kafka", "rdkafka"),
+            (KeyId::SslEndpointIdentification, "", "none"),
+            (KeyId::CheckCrcs, "True", "true"),
+            (KeyId::Linger, "007", "7"),
+            (KeyId::DeliveryTimeout, "0", "2147483647"),
+            (KeyId::ClientId, " kept ", " kept "),
+            (KeyId::GroupId, " trimmed ", "trimmed"),
+            (
+                KeyId::AssignmentStrategy,
+                "org.apache.kafka.clients.consumer.RangeAssignor, sticky",
+                "range,sticky",
+            ),
+            (KeyId::BootstrapServers, "a, [::1]:1 ,b:2", "a:9092,[::1]:1,b:2"),
+            (KeyId::BootstrapServers, "[::1]", "[::1]:9092"),
+            (KeyId::BootstrapServers, "embedded", "embedded"),
+        ] {
+            assert_eq!(parsed(id, 1, typed).as_deref(), Ok(expected), "{typed}");
+        }
+        assert_eq!(parsed(KeyId::BufferMemory, 1024, "64").as_deref(), Ok("65536"));
+    }
+
+    #[test]
+    fn wrong_values_are_told_with_what_is_allowed_and_the_unit() {
+        for (id, scale, typed, expected) in [
+            (KeyId::Acks, 1, "2", "\"2\" is not all, 1 or 0"),
+            (KeyId::CheckCrcs, 1, "yes", "\"yes\" is not true or false"),
+            (KeyId::Linger, 1, "5ms", "\"5ms\" is not a whole number of milliseconds from 0 to 900000"),
+            (KeyId::Linger, 1, "-1", "\"-1\" is not a whole number of milliseconds from 0 to 900000"),
+            (KeyId::BatchSize, 1, "0", "\"0\" is not a whole number of bytes from 1 to 2147483647"),
+            (
+                KeyId::BufferMemory,
+                1024,
+                "9223372036854775807",
+                "\"9223372036854775807\" is not a whole number of KiB from 1 to 2147483647",
+            ),
+            (KeyId::GroupId, 1, " ", "\" \" is not a name: it is empty"),
+            (KeyId::BootstrapServers, 1, "a:1,", "\"a:1,\" is not host:port or host:port,host:port"),
+            (KeyId::BootstrapServers, 1, "a:0", "\"a:0\" is not host:port or host:port,host:port"),
+            (KeyId::BootstrapServers, 1, "::1:9092", "\"::1:9092\" is not host:port or host:port,host:port"),
+            (KeyId::BootstrapServers, 1, "x://a:1", "\"x://a:1\" is not host:port or host:port,host:port"),
+            (
+                KeyId::AssignmentStrategy,
+                1,
+                "range,",
+                "\"range,\" is not a list, separated by commas, of range, roundrobin, cooperative-sticky, sticky",
+            ),
+        ] {
+            assert_eq!(parsed(id, scale, typed), Err(expected.to_owned()));
+        }
+    }
+}
