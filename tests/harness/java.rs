@@ -23,7 +23,8 @@ fn target() -> PathBuf {
 /// What the tests with a real Kafka need and this machine does not have.
 pub(crate) fn missing() -> Option<String> {
     let check = command(&["--check"]).stdin(Stdio::null()).output().unwrap();
-    (!check.status.success()).then(|| String::from_utf8_lossy(&check.stderr).trim().to_owned())
+    let reason = String::from_utf8_lossy(&check.stderr).lines().next().unwrap_or("java").to_owned();
+    (!check.status.success()).then_some(reason)
 }
 
 /// Runs one of Kafka's tools to its end.

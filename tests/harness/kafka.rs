@@ -138,6 +138,12 @@ impl Kafka {
     }
 }
 
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        self.running.end_within(Duration::from_secs(10));
+    }
+}
+
 /// How a transaction ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Transaction {

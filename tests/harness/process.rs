@@ -71,6 +71,12 @@ impl Running {
         }));
     }
 
+    /// Closes standard input and gives the child some time to tidy up and end; then it is killed.
+    pub(crate) fn end_within(&mut self, grace: Duration) {
+        self.close_stdin();
+        self.ends_within(grace);
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).unwrap();

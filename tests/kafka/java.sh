@@ -45,6 +45,7 @@ prepare() {
 absent=$(missing)
 if [ -n "$absent" ]; then
     echo "not installed:$absent" >&2
+    echo "(on Debian: apt-get install default-jdk-headless maven)" >&2
     exit 69
 fi
 if [ "${1:-}" = --check ]; then exit 0; fi
