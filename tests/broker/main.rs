@@ -9,6 +9,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 mod peers;
+mod process;
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -44,7 +45,7 @@ impl Ctx {
 type Once = (&'static str, fn(&Ctx));
 type PerLibrary = (&'static str, fn(&Ctx, Library));
 
-const ONCE: &[&[Once]] = &[peers::TRIALS];
+const ONCE: &[&[Once]] = &[process::TRIALS, peers::TRIALS];
 const PER_LIBRARY: &[&[PerLibrary]] = &[];
 
 fn trials(ctx: &Arc<Ctx>) -> Vec<Trial> {

@@ -114,7 +114,13 @@ impl Running {
     }
 
     /// Closes standard input, waits for the end, and returns all output. Past the limit: kills it and panics.
-    pub(crate) fn wait(mut self) -> Output {
+    #[track_caller]
+    pub(crate) fn wait(self) -> Output {
+        self.finish().unwrap_or_else(|killed| panic!("{killed}"))
+    }
+
+    /// As [`Running::wait`], where a child killed past its limit is an error that shows its output.
+    pub(crate) fn finish(mut self) -> Result<Output, String> {
         self.close_stdin();
         let started = Instant::now();
         let in_time = self.ends_within(self.limit);
@@ -129,8 +135,11 @@ impl Running {
             stderr: self.stderr.bytes(),
             elapsed: started.elapsed(),
         };
-        assert!(in_time, "killed: still running after {:?}\n{output}", self.limit);
-        output
+        if in_time {
+            Ok(output)
+        } else {
+            Err(format!("killed: still running after {:?}\n{output}", self.limit))
+        }
     }
 
     /// Waits for the end without reaping, so that the id stays this child's; kills it when `limit` is over.
