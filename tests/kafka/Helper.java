@@ -286,7 +286,7 @@ final class Helper {
 
     private static Map<String, String> strings(JsonNode object) {
         Map<String, String> map = new HashMap<>();
-        object.fields().forEachRemaining(field -> map.put(field.getKey(), field.getValue().asText()));
+        object.properties().forEach(field -> map.put(field.getKey(), field.getValue().asText()));
         return map;
     }
 
