@@ -75,6 +75,18 @@ pub fn is_available(library: Library) -> bool {
     }
 }
 
+/// Version and compiled-in features of a library that is here.
+pub fn build_of(library: Library) -> Option<(String, Vec<String>)> {
+    match library {
+        #[cfg(feature = "rdkafka")]
+        Library::Rdkafka => Some(super::rdkafka::build()),
+        #[cfg(feature = "rskafka")]
+        Library::Rskafka => Some(super::rskafka::build()),
+        #[allow(unreachable_patterns, reason = "reachable when a feature is off")]
+        _ => None,
+    }
+}
+
 /// Chooses the library for a run and resolves its settings.
 ///
 /// # Errors
@@ -138,7 +150,7 @@ pub fn open_publisher(chosen: &Chosen, plan: &PublishPlan) -> super::Result<Box<
     match chosen.library {
         #[cfg(feature = "rdkafka")]
         Library::Rdkafka => super::rdkafka::open_publisher(&chosen.settings, plan),
-        #[cfg(all(feature = "rskafka", any()))]
+        #[cfg(feature = "rskafka")]
         Library::Rskafka => super::rskafka::open_publisher(&chosen.settings, plan),
         #[allow(unreachable_patterns, reason = "reachable when a feature is off")]
         library => Err(not_built(library, plan)),
@@ -153,7 +165,7 @@ pub fn open_subscriber(chosen: &Chosen, plan: &SubscribePlan) -> super::Result<B
     match chosen.library {
         #[cfg(feature = "rdkafka")]
         Library::Rdkafka => super::rdkafka::open_subscriber(&chosen.settings, plan),
-        #[cfg(all(feature = "rskafka", any()))]
+        #[cfg(feature = "rskafka")]
         Library::Rskafka => super::rskafka::open_subscriber(&chosen.settings, plan),
         #[allow(unreachable_patterns, reason = "reachable when a feature is off")]
         library => Err(not_built(library, plan)),

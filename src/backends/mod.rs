@@ -6,11 +6,14 @@
 pub mod capability;
 mod error;
 mod factory;
+pub mod partitioner;
 #[cfg(feature = "rdkafka")]
 mod rdkafka;
+#[cfg(feature = "rskafka")]
+mod rskafka;
 
 pub use error::{Error, ErrorKind, Result, Status};
-pub use factory::{Chosen, NoLibrary, Purpose, available, choose, is_available, open_publisher, open_subscriber};
+pub use factory::{Chosen, NoLibrary, Purpose, available, build_of, choose, is_available, open_publisher, open_subscriber};
 
 use std::fmt;
 use std::ops::{ControlFlow, Range};

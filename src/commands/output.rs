@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 
+use super::Exit;
+
 /// Written out when it holds this many bytes.
 const FULL: usize = 256 << 10;
 
@@ -33,6 +35,17 @@ impl Output {
     pub(super) fn stdout() -> io::Result<Self> {
         let file = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         Ok(Self { file, buffer: Vec::with_capacity(FULL + (64 << 10)), closed: false })
+    }
+
+    /// Prints a whole report.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub(super) fn print(text: &str) -> anyhow::Result<Exit> {
+        let mut out = Self::stdout()?;
+        out.buffer().extend_from_slice(text.as_bytes());
+        out.flush()?;
+        Ok(Exit::Done)
     }
 
     /// Where to append.

@@ -1,0 +1,97 @@
+//! `kps libs`: which client libraries are here, what each can do, which to use.
+
+use std::fmt::Write;
+
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+
+use super::{Exit, output::Output, usage};
+use crate::backends::capability::{CAPABILITIES, Support};
+use crate::backends::{available, build_of, is_available};
+use crate::cli::{LibsArgs, ReportFormat};
+use crate::settings::Library;
+
+/// Runs the command.
+pub(super) fn run(args: &LibsArgs) -> Result<Exit> {
+    if let Some(name) = &args.check {
+        let library = Library::named(name).ok_or_else(|| unknown(name))?;
+        return Ok(if is_available(library) { Exit::Done } else { Exit::Failed });
+    }
+    match args.output {
+        ReportFormat::Text => Output::print(&text()),
+        ReportFormat::Json => Output::print(&format!("{:#}\n", report())),
+    }
+}
+
+fn unknown(name: &str) -> anyhow::Error {
+    let names: Vec<_> = Library::ALL.iter().map(|l| l.name()).collect();
+    usage(format!("--check {name}: unknown library; {} are known", names.join(" and ")))
+}
+
+/// The one to use: the first of those that `auto` prefers that is here.
+fn recommended() -> Option<Library> {
+    available().first().copied()
+}
+
+/// What a library costs, and where the figure comes from.
+fn performance(library: Library) -> &'static str {
+    match library {
+        Library::Rdkafka => include_str!("../../benches/figures/rdkafka.txt").trim_ascii(),
+        Library::Rskafka => include_str!("../../benches/figures/rskafka.txt").trim_ascii(),
+    }
+}
+
+fn report() -> Value {
+    let libraries: Map<String, Value> = Library::ALL.iter().map(|l| (l.name().to_owned(), one(*l))).collect();
+    json!({
+        "available": available().iter().map(|l| l.name()).collect::<Vec<_>>(),
+        "recommended": recommended().map(Library::name),
+        "libraries": libraries,
+    })
+}
+
+fn one(library: Library) -> Value {
+    let (version, features) = build_of(library).unzip();
+    let capabilities: Map<String, Value> = CAPABILITIES
+        .iter()
+        .map(|c| {
+            let support = match c.of(library) {
+                Support::Yes => Value::Bool(true),
+                Support::No => Value::Bool(false),
+                Support::Stronger(how) => Value::String(how.to_owned()),
+            };
+            (c.name.to_owned(), support)
+        })
+        .collect();
+    json!({
+        "available": is_available(library),
+        "version": version,
+        "features": features.unwrap_or_default(),
+        "performance": performance(library),
+        "capabilities": capabilities,
+    })
+}
+
+fn text() -> String {
+    let mut out = String::new();
+    for library in Library::ALL {
+        let here = match build_of(library) {
+            Some((version, features)) => format!("{version} ({})", features.join(", ")),
+            None => format!("not built in: build with --features {library}"),
+        };
+        let best = if recommended() == Some(library) { "  recommended" } else { "" };
+        let _ = writeln!(out, "{library:8} {here}{best}");
+        let _ = writeln!(out, "{:8} {}", "", performance(library));
+    }
+    let _ = writeln!(out, "\n{:24} {:8} {:8} ", "capability", "rdkafka", "rskafka");
+    for c in CAPABILITIES {
+        let cell = |s| match s {
+            Support::Yes => "yes",
+            Support::No => "no",
+            Support::Stronger(_) => "stronger",
+        };
+        let doc = c.doc.replace('`', "");
+        let _ = writeln!(out, "{:24} {:8} {:8} {doc}", c.name, cell(c.rdkafka), cell(c.rskafka));
+    }
+    out
+}

@@ -1,0 +1,24 @@
+//! What the tests stand on: a real Kafka, Kafka's own tools, and the program itself, each with a time limit.
+#![allow(dead_code, reason = "each test program uses its part of the harness")]
+#![allow(clippy::unwrap_used, reason = "in a test, to panic is to report")]
+#![allow(clippy::disallowed_methods, reason = "tests read the environment themselves")]
+
+pub(crate) mod app;
+pub(crate) mod java;
+pub(crate) mod kafka;
+pub(crate) mod kcat;
+pub(crate) mod process;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How long anything in a test may take before it counts as hanging.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `name` with a suffix no other call gives, in this run or another: for topics and groups.
+pub(crate) fn unique(name: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
+    format!("{name}-{time:x}-{count}")
+}

@@ -1,0 +1,300 @@
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.ConsumerGroupDescription;
+import org.apache.kafka.clients.admin.MemberDescription;
+import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.consumer.ConsumerRecord;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
+import org.apache.kafka.clients.producer.internals.BuiltInPartitioner;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
+import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.header.internals.RecordHeader;
+import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+import org.apache.kafka.common.utils.Utils;
+
+/**
+ * Kafka's own client at the service of the tests: one JVM that answers many questions.
+ *
+ * <p>{@code Helper KEY=VALUE...} takes client settings ({@code bootstrap.servers=...}). Each line of standard input is a
+ * JSON object whose field {@code do} names a method below; each gets one line in answer: {@code {"ok": ...}} or {@code
+ * {"error": "..."}}. Keys, values and header values are base64 or null. Ends with its standard input.
+ */
+final class Helper {
+    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final Duration PATIENCE = Duration.ofSeconds(30);
+
+    private final Map<String, Object> settings;
+    private final Admin admin;
+
+    private Helper(Map<String, Object> settings) {
+        this.settings = settings;
+        this.admin = Admin.create(settings);
+    }
+
+    public static void main(String[] args) throws IOException {
+        PrintStream out = System.out;
+        System.setOut(System.err); // Standard output carries the answers and nothing else.
+        Map<String, Object> settings = new HashMap<>();
+        for (String arg : args) {
+            String[] pair = arg.split("=", 2);
+            settings.put(pair[0], pair[1]);
+        }
+        Helper helper = new Helper(settings);
+        BufferedReader lines = new BufferedReader(new InputStreamReader(System.in));
+        for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+            out.println(JSON.writeValueAsString(helper.answer(line)));
+        }
+        Runtime.getRuntime().halt(0);
+    }
+
+    private ObjectNode answer(String line) {
+        ObjectNode answer = JSON.createObjectNode();
+        try {
+            answer.set("ok", run(JSON.readTree(line)));
+        } catch (ExecutionException error) {
+            answer.put("error", String.valueOf(error.getCause()));
+        } catch (Exception error) {
+            answer.put("error", error.toString());
+        }
+        return answer;
+    }
+
+    private JsonNode run(JsonNode request) throws Exception {
+        String name = request.path("do").asText();
+        return switch (name) {
+            case "create_topic" -> createTopic(request);
+            case "delete_topic" -> deleteTopic(request);
+            case "set_topic_config" -> setTopicConfig(request);
+            case "begin_offsets" -> offsets(request.get("topic").asText(), OffsetSpec.earliest());
+            case "end_offsets" -> offsets(request.get("topic").asText(), OffsetSpec.latest());
+            case "delete_records" -> deleteRecords(request);
+            case "produce" -> produce(request);
+            case "consume" -> consume(request);
+            case "partition_for" -> partitionFor(request);
+            case "describe_group" -> describeGroup(request.get("group").asText());
+            case "committed" -> committed(request.get("group").asText());
+            case "set_committed" -> setCommitted(request);
+            default -> throw new IllegalArgumentException("unknown request: " + name);
+        };
+    }
+
+    /** {@code topic, partitions, config}; returns when every partition answers, not only when the controller has it. */
+    private JsonNode createTopic(JsonNode request) throws Exception {
+        String topic = request.get("topic").asText();
+        NewTopic created = new NewTopic(topic, request.path("partitions").asInt(1), (short) 1);
+        created.configs(strings(request.path("config")));
+        admin.createTopics(List.of(created)).all().get();
+        long deadline = System.nanoTime() + PATIENCE.toNanos();
+        while (true) {
+            try {
+                return offsets(topic, OffsetSpec.latest());
+            } catch (ExecutionException error) {
+                boolean early = error.getCause() instanceof UnknownTopicOrPartitionException;
+                if (!early || System.nanoTime() > deadline) throw error;
+            }
+        }
+    }
+
+    /** {@code topic}. */
+    private JsonNode deleteTopic(JsonNode request) throws Exception {
+        admin.deleteTopics(List.of(request.get("topic").asText())).all().get();
+        return JSON.nullNode();
+    }
+
+    /** {@code topic, config}. */
+    private JsonNode setTopicConfig(JsonNode request) throws Exception {
+        ConfigResource topic = new ConfigResource(ConfigResource.Type.TOPIC, request.get("topic").asText());
+        List<AlterConfigOp> changes = strings(request.get("config")).entrySet().stream()
+                .map(e -> new AlterConfigOp(new ConfigEntry(e.getKey(), e.getValue()), AlterConfigOp.OpType.SET))
+                .toList();
+        admin.incrementalAlterConfigs(Map.of(topic, changes)).all().get();
+        return JSON.nullNode();
+    }
+
+    /** Offsets in the order of partitions. */
+    private JsonNode offsets(String topic, OffsetSpec spec) throws Exception {
+        List<TopicPartition> partitions = partitions(topic);
+        var found = admin.listOffsets(partitions.stream().collect(Collectors.toMap(p -> p, p -> spec))).all().get();
+        ArrayNode offsets = JSON.createArrayNode();
+        for (TopicPartition partition : partitions) offsets.add(found.get(partition).offset());
+        return offsets;
+    }
+
+    private List<TopicPartition> partitions(String topic) throws Exception {
+        int count = admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).partitions().size();
+        return IntStream.range(0, count).mapToObj(p -> new TopicPartition(topic, p)).toList();
+    }
+
+    /** {@code topic, partition, before}: the partition then begins at offset {@code before}. */
+    private JsonNode deleteRecords(JsonNode request) throws Exception {
+        TopicPartition partition = partition(request);
+        RecordsToDelete before = RecordsToDelete.beforeOffset(request.get("before").asLong());
+        admin.deleteRecords(Map.of(partition, before)).all().get();
+        return JSON.nullNode();
+    }
+
+    /**
+     * {@code topic, records: [{partition, timestamp, key, value, headers: [[name, value]]}], config, transaction}, where
+     * transaction is {@code commit} or {@code abort}; returns {@code [[partition, offset]]}.
+     */
+    private JsonNode produce(JsonNode request) throws Exception {
+        Map<String, Object> config = with(request.path("config"));
+        String transaction = request.path("transaction").asText("");
+        if (!transaction.isEmpty()) config.put("transactional.id", "helper-" + System.nanoTime());
+        ByteArraySerializer bytes = new ByteArraySerializer();
+        try (KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(config, bytes, bytes)) {
+            if (!transaction.isEmpty()) {
+                producer.initTransactions();
+                producer.beginTransaction();
+            }
+            List<Future<RecordMetadata>> sent = new ArrayList<>();
+            for (JsonNode record : request.get("records")) {
+                sent.add(producer.send(record(request.get("topic").asText(), record)));
+            }
+            producer.flush();
+            ArrayNode placed = JSON.createArrayNode();
+            for (Future<RecordMetadata> future : sent) {
+                placed.addArray().add(future.get().partition()).add(future.get().offset());
+            }
+            if (transaction.equals("commit")) producer.commitTransaction();
+            if (transaction.equals("abort")) producer.abortTransaction();
+            return placed;
+        }
+    }
+
+    private static ProducerRecord<byte[], byte[]> record(String topic, JsonNode record) {
+        List<Header> headers = new ArrayList<>();
+        for (JsonNode header : record.path("headers")) {
+            headers.add(new RecordHeader(header.get(0).asText(), bytes(header.get(1))));
+        }
+        Integer partition = record.hasNonNull("partition") ? record.get("partition").asInt() : null;
+        Long timestamp = record.hasNonNull("timestamp") ? record.get("timestamp").asLong() : null;
+        return new ProducerRecord<>(
+                topic, partition, timestamp, bytes(record.get("key")), bytes(record.get("value")), headers);
+    }
+
+    /** {@code topic, config}: every record up to the end as it is now, in the order of each partition. */
+    private JsonNode consume(JsonNode request) throws Exception {
+        ByteArrayDeserializer bytes = new ByteArrayDeserializer();
+        Map<String, Object> config = with(request.path("config"));
+        config.put("enable.auto.commit", "false");
+        config.put("fetch.max.wait.ms", "20");
+        try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(config, bytes, bytes)) {
+            List<TopicPartition> partitions = partitions(request.get("topic").asText());
+            consumer.assign(partitions);
+            consumer.seekToBeginning(partitions);
+            Map<TopicPartition, Long> ends = consumer.endOffsets(partitions);
+            ArrayNode records = JSON.createArrayNode();
+            long deadline = System.nanoTime() + PATIENCE.toNanos();
+            while (partitions.stream().anyMatch(p -> consumer.position(p) < ends.get(p))) {
+                if (System.nanoTime() > deadline) throw new IllegalStateException("the end was not reached");
+                for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofMillis(500))) {
+                    records.add(json(record));
+                }
+            }
+            return records;
+        }
+    }
+
+    private static ObjectNode json(ConsumerRecord<byte[], byte[]> record) {
+        ObjectNode json = JSON.createObjectNode();
+        json.put("partition", record.partition()).put("offset", record.offset()).put("timestamp", record.timestamp());
+        json.put("timestamp_type", record.timestampType().name);
+        json.put("key", base64(record.key())).put("value", base64(record.value()));
+        ArrayNode headers = json.putArray("headers");
+        for (Header header : record.headers()) headers.addArray().add(header.key()).add(base64(header.value()));
+        return json;
+    }
+
+    /** {@code key, partitions}: Java's hash of the key and the partition that it picks. */
+    private JsonNode partitionFor(JsonNode request) {
+        byte[] key = bytes(request.get("key"));
+        int partition = BuiltInPartitioner.partitionForKey(key, request.get("partitions").asInt());
+        return JSON.createObjectNode().put("murmur2", Utils.murmur2(key)).put("partition", partition);
+    }
+
+    /** State, protocol and members with their partitions ({@code topic-N}). */
+    private JsonNode describeGroup(String group) throws Exception {
+        ConsumerGroupDescription found =
+                admin.describeConsumerGroups(List.of(group)).describedGroups().get(group).get();
+        ObjectNode answer = JSON.createObjectNode();
+        answer.put("state", found.groupState().toString()).put("assignor", found.partitionAssignor());
+        ArrayNode members = answer.putArray("members");
+        for (MemberDescription member : found.members()) {
+            ObjectNode one = members.addObject();
+            one.put("member_id", member.consumerId()).put("client_id", member.clientId());
+            one.put("instance_id", member.groupInstanceId().orElse(null));
+            ArrayNode assigned = one.putArray("partitions");
+            member.assignment().topicPartitions().stream().map(Object::toString).sorted().forEach(assigned::add);
+        }
+        return answer;
+    }
+
+    /** Committed offsets by {@code topic-N}. */
+    private JsonNode committed(String group) throws Exception {
+        ObjectNode answer = JSON.createObjectNode();
+        admin.listConsumerGroupOffsets(group).partitionsToOffsetAndMetadata().get().forEach((partition, committed) ->
+                answer.put(partition.toString(), committed.offset()));
+        return answer;
+    }
+
+    /** {@code group, topic, partition, offset}. */
+    private JsonNode setCommitted(JsonNode request) throws Exception {
+        OffsetAndMetadata offset = new OffsetAndMetadata(request.get("offset").asLong(), Optional.empty(), "");
+        admin.alterConsumerGroupOffsets(request.get("group").asText(), Map.of(partition(request), offset)).all().get();
+        return JSON.nullNode();
+    }
+
+    private static TopicPartition partition(JsonNode request) {
+        return new TopicPartition(request.get("topic").asText(), request.path("partition").asInt(0));
+    }
+
+    private Map<String, Object> with(JsonNode config) {
+        Map<String, Object> all = new HashMap<>(settings);
+        all.putAll(strings(config));
+        return all;
+    }
+
+    private static Map<String, String> strings(JsonNode object) {
+        Map<String, String> map = new HashMap<>();
+        object.properties().forEach(field -> map.put(field.getKey(), field.getValue().asText()));
+        return map;
+    }
+
+    private static byte[] bytes(JsonNode base64) {
+        return base64 == null || base64.isNull() ? null : Base64.getDecoder().decode(base64.asText());
+    }
+
+    private static String base64(byte[] bytes) {
+        return bytes == null ? null : Base64.getEncoder().encodeToString(bytes);
+    }
+}
