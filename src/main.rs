@@ -1,2 +1,29 @@
 //! `kps`: parse, run, exit code.
-fn main() {}
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use kps::cli::{Parsed, parse};
+use kps::commands::{Exit, run};
+use kps::console;
+
+/// rskafka allocates four times a record: the system's allocator costs it a quarter of its time
+/// (README, benchmarks).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let exit = match parse(std::env::args_os()) {
+        Parsed::Run(cli) => run(&cli),
+        Parsed::Print(text) => {
+            // A closed pipe is no error: `kps --help | head -1`.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            Exit::Done
+        }
+        Parsed::Wrong(line) => {
+            console::error(line);
+            Exit::Usage
+        }
+    };
+    exit.into()
+}

@@ -4,6 +4,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use super::TopicPartition;
+
 /// What happened, in the terms a user acts on. Each kind has one exit code (README, "Exit codes").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -48,13 +50,14 @@ pub struct Error {
     status: Status,
     message: String,
     context: Vec<(&'static str, String)>,
+    record: Option<(TopicPartition, i64)>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
     /// A permanent error.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, status: Status::Permanent, message: message.into(), context: Vec::new(), source: None }
+        Self { kind, status: Status::Permanent, message: message.into(), context: Vec::new(), record: None, source: None }
     }
 
     /// The same with another status.
@@ -67,6 +70,17 @@ impl Error {
     pub fn with_context(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.context.push((name, value.into()));
         self
+    }
+
+    /// Adds the partition and offset of the record it is about.
+    pub fn with_record(mut self, partition: TopicPartition, offset: i64) -> Self {
+        self.record = Some((partition, offset));
+        self
+    }
+
+    /// The record it is about.
+    pub fn record(&self) -> Option<&(TopicPartition, i64)> {
+        self.record.as_ref()
     }
 
     /// Adds the cause.

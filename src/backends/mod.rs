@@ -106,8 +106,8 @@ fn pattern_takes(pattern: &regex::Regex, topic: &str) -> bool {
     (internal || !topic.starts_with("__")) && pattern.is_match(topic)
 }
 
-#[cfg(any(feature = "rdkafka", feature = "rskafka"))]
-fn unknown_partition(topic: &str, partition: i32, count: usize) -> Error {
+/// The error for a partition that a topic does not have.
+pub(crate) fn unknown_partition(topic: &str, partition: i32, count: usize) -> Error {
     let last = count.saturating_sub(1);
     Error::new(ErrorKind::UnknownTopic, format!("no partition {topic}[{partition}]: the topic has 0 to {last}"))
 }

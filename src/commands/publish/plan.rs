@@ -1,0 +1,150 @@
+//! What the flags of `kps publish` mean.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::feeder::{Input, Limits};
+use crate::cli::{InputForm, OnError, PublishArgs};
+use crate::commands::{Context, topic_name, usage};
+use crate::escape::unescape;
+use crate::input::{Form, FormatInput, InputSpec};
+use crate::offset::parse_time;
+use crate::units::{self, Rate};
+
+/// The meaning of the command line.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// None: the envelopes name their topics.
+    pub(super) topic: Option<String>,
+    pub(super) spec: InputSpec,
+    pub(super) limits: Limits,
+    pub(super) rate: Option<Rate>,
+    pub(super) delimiter: Vec<u8>,
+    files: Vec<PathBuf>,
+    whole: Vec<PathBuf>,
+    messages: Vec<String>,
+}
+
+impl Plan {
+    /// # Errors
+    /// Usage errors.
+    pub(super) fn new(args: &PublishArgs, context: &Context) -> Result<Self> {
+        let form = form(args)?;
+        let (topic, mut files) = topic_and_files(args, context, &form)?;
+        files.extend(args.file.iter().cloned());
+        if !args.message.is_empty() && !(files.is_empty() && args.file_per_message.is_empty()) {
+            return Err(usage("-m and files: give one or the other"));
+        }
+        let delimiter = delimiter(args)?;
+        let spec = InputSpec {
+            form,
+            delimiter: delimiter.clone(),
+            crlf: args.crlf,
+            key: args.key.clone().map(String::into_bytes),
+            key_delimiter: bytes("-K", args.key_delimiter.as_deref())?,
+            headers: args.header.iter().map(|typed| header(typed)).collect(),
+            null_empty: args.null_empty,
+            partition: args.partition,
+            timestamp: timestamp(args)?,
+            keep_topic: args.keep_topic || topic.is_none(),
+            keep_partition: args.keep_partition,
+            strict: args.strict,
+        };
+        let rate = args.rate.as_deref().map(|text| units::parse_rate(text).map_err(|e| usage(format!("--rate: {e}"))));
+        Ok(Self {
+            topic,
+            spec,
+            limits: Limits { count: args.limit, skip_bad: args.on_error == OnError::Skip },
+            rate: rate.transpose()?,
+            delimiter,
+            files,
+            whole: args.file_per_message.clone(),
+            messages: args.message.clone(),
+        })
+    }
+
+    /// Opens everything there is to read, before anything is sent.
+    ///
+    /// # Errors
+    /// Naming the file that cannot be opened.
+    pub(super) fn open_inputs(&mut self) -> Result<Vec<Input>> {
+        let mut inputs = Vec::new();
+        inputs.extend(self.messages.drain(..).map(Input::Message));
+        for path in &self.files {
+            inputs.push(if path.as_os_str() == "-" { Input::Stdin } else { Input::file(path)? });
+        }
+        for path in &self.whole {
+            inputs.push(Input::whole(path)?);
+        }
+        if inputs.is_empty() {
+            inputs.push(Input::Stdin);
+        }
+        Ok(inputs)
+    }
+}
+
+/// The topic, and the positional arguments that are files. One positional argument of `--input
+/// envelope` that is a file and no topic is read: its envelopes name their topics.
+fn topic_and_files(args: &PublishArgs, context: &Context, form: &Form) -> Result<(Option<String>, Vec<PathBuf>)> {
+    let configured = context.layers.topic().map(|(topic, _)| topic);
+    let positional = || args.topic.iter().chain(&args.more);
+    let files = || positional().map(PathBuf::from).collect();
+    if let Some(typed) = &args.topic_flag {
+        return Ok((Some(topic_name(typed)?), files()));
+    }
+    let Some(first) = &args.topic else {
+        return match configured {
+            Some(topic) => Ok((Some(topic.clone()), Vec::new())),
+            None => Err(usage("no topic: kps publish TOPIC")),
+        };
+    };
+    let alone = args.more.is_empty() && args.file.is_empty() && args.message.is_empty();
+    if matches!(form, Form::Envelope) && alone && std::path::Path::new(first).is_file() {
+        return Ok((configured.cloned(), files()));
+    }
+    Ok((Some(topic_name(first)?), args.more.iter().map(PathBuf::from).collect()))
+}
+
+fn form(args: &PublishArgs) -> Result<Form> {
+    match (args.input, &args.input_format) {
+        (Some(InputForm::Format) | None, Some(text)) => {
+            Ok(Form::Format(FormatInput::parse(text).map_err(|e| usage(format!("-i {e}")))?))
+        }
+        (Some(InputForm::Format), None) => Err(usage("--input format: give the format with -i")),
+        (Some(_), Some(_)) => Err(usage("-i goes with --input format only")),
+        (Some(InputForm::Lines) | None, None) => Ok(Form::Lines),
+        (Some(InputForm::Json), None) => Ok(Form::Json),
+        (Some(InputForm::Envelope), None) => Ok(Form::Envelope),
+    }
+}
+
+fn delimiter(args: &PublishArgs) -> Result<Vec<u8>> {
+    match bytes("-D", args.delimiter.as_deref())? {
+        _ if args.nul => Ok(vec![0]),
+        Some(delimiter) => Ok(delimiter),
+        None => Ok(b"\n".to_vec()),
+    }
+}
+
+fn bytes(flag: &str, typed: Option<&str>) -> Result<Option<Vec<u8>>> {
+    let Some(typed) = typed else { return Ok(None) };
+    let bytes = unescape(typed).map_err(|e| usage(format!("{flag} {e}")))?;
+    if bytes.is_empty() {
+        return Err(usage(format!("{flag}: a delimiter is not empty")));
+    }
+    Ok(Some(bytes))
+}
+
+fn header(typed: &str) -> (Vec<u8>, Option<Vec<u8>>) {
+    match typed.split_once('=') {
+        Some((name, value)) => (name.into(), Some(value.into())),
+        None => (typed.into(), None),
+    }
+}
+
+fn timestamp(args: &PublishArgs) -> Result<Option<i64>> {
+    let now = chrono::Utc::now().timestamp_millis();
+    let parse = |text: &str| parse_time(text, now).map_err(|e| usage(format!("--timestamp {e}")));
+    args.timestamp.as_deref().map(parse).transpose()
+}

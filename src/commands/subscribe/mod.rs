@@ -1,0 +1,294 @@
+//! `kps subscribe`: a subscriber to filters and formats to standard output.
+
+mod bounds;
+mod plan;
+mod positions;
+mod printer;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use self::bounds::{Bounds, resolve};
+use self::plan::Plan;
+use self::positions::{NO_STOP, Positions};
+use self::printer::Printer;
+use super::{Context, Exit, library_log};
+use crate::backends::{
+    self, Error, ErrorKind, Purpose, Status, SubscribePlan, Subscriber, TopicPartition, Topics, choose,
+    open_subscriber,
+};
+use crate::cli::SubscribeArgs;
+use crate::console;
+use crate::settings::{KeyId, Settings};
+use crate::stop::Stop;
+
+/// The longest single wait: everything that matters wakes it earlier.
+const IDLE: Duration = Duration::from_secs(1);
+/// How long leaving the group may take.
+const LEAVE: Duration = Duration::from_secs(10);
+
+/// Runs the command.
+pub(super) fn run(args: &SubscribeArgs, context: &Context) -> Result<Exit> {
+    let plan = Plan::new(args, context)?;
+    let purpose = if plan.partitions.is_some() { Purpose::ReadPartitions } else { Purpose::Subscribe };
+    let chosen = choose(&context.layers, purpose)?;
+    chosen.warnings.iter().for_each(console::warn);
+    let grouped = purpose.group(&chosen.settings).is_some();
+    if !grouped && plan.offsets.uses_stored() {
+        return Err(super::usage("-o stored: only a group has stored offsets, give one with -g"));
+    }
+
+    let mut subscriber = open_subscriber(&chosen, &SubscribePlan { grouped, log: library_log() })?;
+    let bounds = bounds(subscriber.as_mut(), &plan, grouped, args.exit)?;
+    let bounded = args.exit || plan.offsets.is_bounded();
+    let commits = grouped && !args.no_commit && chosen.settings.bool(KeyId::EnableAutoCommit);
+    let mut positions = Positions::new(bounded);
+    for b in &bounds {
+        positions.add(b.tp.clone(), b.stop, !grouped);
+    }
+    let printer = Printer::new(positions, plan.filters, plan.format, args.limit, commits)?;
+    let mut run = Run {
+        printer,
+        bounded,
+        commits,
+        skip_bad: args.skip_bad,
+        follow: Follow::new(&plan.topics, plan.partitions.as_deref(), grouped || bounded, &chosen.settings),
+        commit_every: chosen.settings.duration(KeyId::AutoCommitInterval),
+        committed_at: Instant::now(),
+        deadline: plan.timeout.and_then(|t| Instant::now().checked_add(t)),
+        idle: plan.idle_timeout,
+        heartbeat: chosen.settings.duration(KeyId::HeartbeatInterval),
+        grouped,
+    };
+    arm(&context.stop, subscriber.as_ref());
+    start(subscriber.as_mut(), &plan.topics, bounds, grouped, &mut run.printer)?;
+    let read = run.read(subscriber.as_mut(), &context.stop);
+    let left = run.leave(subscriber);
+    read.and(left)?;
+    run.printer.print_count();
+    run.printer.result()?;
+    Ok(match context.stop.signal() {
+        Some(signal) => Exit::Signal(signal),
+        None if args.fail_if_none && run.printer.count() == 0 => Exit::Failed,
+        None => Exit::Done,
+    })
+}
+
+/// From here on a signal ends the reading well, and the second one at once.
+fn arm(stop: &Stop, subscriber: &dyn Subscriber) {
+    stop.arm(|| "left at once: what was read and not written is not committed".to_owned());
+    let waker = subscriber.waker();
+    stop.on_stop(move || waker());
+}
+
+/// What is to be read of each partition there is.
+fn bounds(subscriber: &mut dyn Subscriber, plan: &Plan, grouped: bool, exit: bool) -> backends::Result<Vec<Bounds>> {
+    let mut partitions = subscriber.partitions(&plan.topics)?;
+    if let Some(wanted) = &plan.partitions {
+        missing(&partitions, wanted)?;
+        partitions.retain(|tp| wanted.contains(&tp.partition));
+    }
+    if grouped && !exit && plan.offsets.is_default() {
+        // The group's own offsets are all there is to it.
+        return Ok(Vec::new());
+    }
+    resolve(subscriber, &partitions, &plan.offsets, exit)
+}
+
+/// An error for a partition that was asked for and that a topic does not have.
+fn missing(partitions: &[TopicPartition], wanted: &[i32]) -> backends::Result<()> {
+    let mut topics: Vec<_> = partitions.iter().map(|tp| &tp.topic).collect();
+    topics.dedup();
+    for topic in topics {
+        let has = |p: &i32| partitions.iter().any(|tp| tp.topic == *topic && tp.partition == *p);
+        if let Some(p) = wanted.iter().find(|p| !has(p)) {
+            let n = partitions.iter().filter(|tp| tp.topic == *topic).count();
+            return Err(backends::unknown_partition(topic, *p, n));
+        }
+    }
+    Ok(())
+}
+
+/// Starts the reading.
+fn start(
+    subscriber: &mut dyn Subscriber,
+    topics: &Topics,
+    bounds: Vec<Bounds>,
+    grouped: bool,
+    printer: &mut Printer,
+) -> backends::Result<()> {
+    if grouped {
+        let starts: HashMap<_, _> = bounds.into_iter().filter_map(|b| b.from.map(|from| (b.tp, from))).collect();
+        return subscriber.join(topics, Arc::new(move |tp| starts.get(tp).copied()));
+    }
+    let mut starts = Vec::new();
+    for Bounds { tp, from, stop } in bounds {
+        let from = from.unwrap_or(0);
+        if from < stop {
+            starts.push((tp, from));
+        } else {
+            printer.positions.at(&tp.topic, tp.partition).advance(stop);
+        }
+    }
+    subscriber.assign(&starts)
+}
+
+/// Looks for partitions that turn up while reading without a group.
+struct Follow {
+    topics: Topics,
+    partitions: Option<Vec<i32>>,
+    every: Option<Duration>,
+    looked: Instant,
+}
+
+impl Follow {
+    fn new(topics: &Topics, partitions: Option<&[i32]>, never: bool, settings: &Settings) -> Self {
+        Self {
+            topics: topics.clone(),
+            partitions: partitions.map(<[i32]>::to_vec),
+            every: (!never).then(|| settings.duration(KeyId::MetadataMaxAge)),
+            looked: Instant::now(),
+        }
+    }
+
+    /// When it is time, reads new partitions from their beginning.
+    fn look(&mut self, subscriber: &mut dyn Subscriber, positions: &mut Positions) -> backends::Result<()> {
+        if self.every.is_none_or(|every| self.looked.elapsed() < every) {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        let found = match subscriber.partitions(&self.topics) {
+            Ok(found) => found,
+            // It is asked again; the reading itself tells when no broker is left.
+            Err(e) if e.status() == Status::Temporary || e.kind() == ErrorKind::Unreachable => return Ok(()),
+            Err(e) => return Err(e),
+        };
+        let wanted = |tp: &TopicPartition| self.partitions.as_ref().is_none_or(|p| p.contains(&tp.partition));
+        let new: Vec<_> = found.into_iter().filter(|tp| wanted(tp) && !positions.has(tp)).collect();
+        let places: Vec<_> = new.iter().map(|tp| (tp.clone(), backends::At::Earliest)).collect();
+        let starts: Vec<_> = new.into_iter().zip(subscriber.list_offsets(&places)?).collect();
+        for (tp, _) in &starts {
+            positions.add(tp.clone(), NO_STOP, true);
+        }
+        subscriber.assign(&starts)
+    }
+}
+
+/// The reading.
+struct Run {
+    printer: Printer,
+    /// It ends by itself.
+    bounded: bool,
+    commits: bool,
+    skip_bad: bool,
+    grouped: bool,
+    follow: Follow,
+    commit_every: Duration,
+    committed_at: Instant,
+    deadline: Option<Instant>,
+    idle: Option<Duration>,
+    heartbeat: Duration,
+}
+
+impl Run {
+    /// Reads until something ends it.
+    fn read(&mut self, subscriber: &mut dyn Subscriber, stop: &Stop) -> backends::Result<()> {
+        self.printer.last_record = Instant::now();
+        while stop.signal().is_none() && !self.is_over() {
+            let wait = self.wait();
+            let polled = match subscriber.poll(wait, &mut self.printer) {
+                Ok(polled) => polled,
+                Err(e) if self.skip_bad && e.kind() == ErrorKind::BadRecord => {
+                    self.step_over(subscriber, &e)?;
+                    continue;
+                }
+                Err(e) => {
+                    self.printer.flush();
+                    return Err(e);
+                }
+            };
+            if polled.records > 0 {
+                self.printer.last_record = Instant::now();
+            }
+            if polled.idle {
+                self.printer.flush();
+            }
+            if self.commits && self.committed_at.elapsed() >= self.commit_every {
+                self.commit(subscriber)?;
+            }
+            self.follow.look(subscriber, &mut self.printer.positions)?;
+        }
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        let now = Instant::now();
+        let idle = self.idle.is_some_and(|idle| now >= self.printer.last_record + idle);
+        let late = self.deadline.is_some_and(|deadline| now >= deadline);
+        self.printer.is_satisfied() || idle || late || self.bounded && self.is_at_end(now)
+    }
+
+    /// True when all that was asked for has been read. A member that was given nothing waits a little:
+    /// partitions may be on their way from another one (KIP-429).
+    fn is_at_end(&self, now: Instant) -> bool {
+        if !self.printer.positions.all_done() {
+            return false;
+        }
+        match self.printer.assigned_at {
+            _ if !self.grouped => true,
+            None => false,
+            Some(at) => self.printer.positions.has_assigned() || now >= at + self.heartbeat,
+        }
+    }
+
+    /// The longest wait that misses no deadline.
+    fn wait(&self) -> Duration {
+        let now = Instant::now();
+        let until = |at: Option<Instant>| at.map_or(IDLE, |at| at.saturating_duration_since(now));
+        let idle = self.idle.map(|idle| self.printer.last_record + idle);
+        let commit = self.commits.then(|| self.committed_at + self.commit_every);
+        let joined = self.printer.assigned_at.map(|at| at + self.heartbeat).filter(|at| *at > now);
+        [self.deadline, idle, commit, joined].into_iter().map(until).fold(IDLE, Duration::min)
+    }
+
+    /// Commits what was written since the last time. A refusal that will not pass ends the run.
+    fn commit(&mut self, subscriber: &mut dyn Subscriber) -> backends::Result<()> {
+        self.committed_at = Instant::now();
+        let offsets = self.printer.positions.committable(None);
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        match subscriber.commit(&offsets) {
+            Ok(()) => self.printer.positions.mark_committed(&offsets),
+            Err(e) if matches!(e.kind(), ErrorKind::Authorization | ErrorKind::Authentication) => {
+                let from: Vec<_> = offsets.iter().map(|(tp, offset)| format!("{tp} up to {offset}")).collect();
+                return Err(e.with_context("not committed", from.join(" ")));
+            }
+            Err(e) => console::warn(format!("{e}; trying again")),
+        }
+        Ok(())
+    }
+
+    /// Goes on behind a record that cannot be decoded.
+    fn step_over(&mut self, subscriber: &mut dyn Subscriber, e: &Error) -> backends::Result<()> {
+        console::warn(format!("skipped: {e}"));
+        let Some((tp, offset)) = e.record() else { return Ok(()) };
+        self.printer.positions.at(&tp.topic, tp.partition).advance(offset + 1);
+        if self.grouped {
+            return Ok(());
+        }
+        subscriber.unassign(std::slice::from_ref(tp))?;
+        subscriber.assign(&vec![(tp.clone(), offset + 1)])
+    }
+
+    /// Writes, commits and leaves.
+    fn leave(&mut self, mut subscriber: Box<dyn Subscriber>) -> backends::Result<()> {
+        self.printer.flush();
+        let committed = if self.commits { self.commit(subscriber.as_mut()) } else { Ok(()) };
+        let closed = subscriber.close(Instant::now() + LEAVE, &mut self.printer);
+        committed.and(closed)
+    }
+}

@@ -1,0 +1,210 @@
+//! Where each partition stands: read, written, committed, done. One rule, at-least-once, in one
+//! place: only what was written to standard output is ever committed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::backends::{Offsets, TopicPartition};
+
+/// A partition without an end: reading follows it.
+pub(super) const NO_STOP: i64 = i64::MAX;
+
+/// One partition.
+#[derive(Debug)]
+pub(super) struct Position {
+    tp: TopicPartition,
+    /// Records from here on are not wanted.
+    stop: i64,
+    /// All below was appended to the output buffer (or was not wanted); -1 before the first.
+    next: i64,
+    /// All below has been written out.
+    written: i64,
+    /// Committed so far.
+    committed: i64,
+    /// In a group: assigned to this member now. Without a group: always.
+    assigned: bool,
+}
+
+impl Position {
+    /// True when nothing more of it is wanted.
+    pub(super) fn is_done(&self) -> bool {
+        self.next >= self.stop
+    }
+
+    /// True for a record that is wanted.
+    pub(super) fn wants(&self, offset: i64) -> bool {
+        offset < self.stop
+    }
+
+    /// All below `next` is in the output buffer or does not exist; never beyond the stop.
+    pub(super) fn advance(&mut self, next: i64) {
+        self.next = self.next.max(next.min(self.stop));
+    }
+
+}
+
+/// All partitions of a run.
+#[derive(Debug, Default)]
+pub(super) struct Positions {
+    all: Vec<Position>,
+    index: HashMap<Arc<str>, HashMap<i32, usize>>,
+    /// The one used last: records come in runs of one partition.
+    last: usize,
+    /// Partitions that turn up later (in a group) have nothing to read when the run ends at the ends
+    /// it found at its start.
+    stop_of_new: i64,
+    /// Nothing is committed any more: the output is lost.
+    frozen: bool,
+}
+
+impl Positions {
+    /// None yet. `bounded`: partitions created later are not read.
+    pub(super) fn new(bounded: bool) -> Self {
+        Self { stop_of_new: if bounded { 0 } else { NO_STOP }, ..Self::default() }
+    }
+
+    /// Adds a partition that ends at `stop`.
+    pub(super) fn add(&mut self, tp: TopicPartition, stop: i64, assigned: bool) {
+        self.index.entry(Arc::clone(&tp.topic)).or_default().insert(tp.partition, self.all.len());
+        self.all.push(Position { tp, stop, next: -1, written: -1, committed: -1, assigned });
+    }
+
+    /// True when it is known already.
+    pub(super) fn has(&self, tp: &TopicPartition) -> bool {
+        self.find(&tp.topic, tp.partition).is_some()
+    }
+
+    fn find(&self, topic: &str, partition: i32) -> Option<usize> {
+        self.index.get(topic)?.get(&partition).copied()
+    }
+
+    /// The partition, added if it is new.
+    pub(super) fn at(&mut self, topic: &str, partition: i32) -> &mut Position {
+        let hit = self.all.get(self.last).is_some_and(|p| p.tp.partition == partition && *p.tp.topic == *topic);
+        if !hit {
+            self.last = self.find(topic, partition).unwrap_or_else(|| {
+                self.add(TopicPartition { topic: topic.into(), partition }, self.stop_of_new, false);
+                self.all.len() - 1
+            });
+        }
+        &mut self.all[self.last]
+    }
+
+    /// True when every partition of this run (in a group: every one assigned to this member) is at
+    /// its end.
+    pub(super) fn all_done(&self) -> bool {
+        self.all.iter().filter(|p| p.assigned).all(Position::is_done)
+    }
+
+    /// True when this member has any partition.
+    pub(super) fn has_assigned(&self) -> bool {
+        self.all.iter().any(|p| p.assigned)
+    }
+
+    /// Marks partitions as given to this member, or taken from it.
+    pub(super) fn set_assigned(&mut self, partitions: &[TopicPartition], assigned: bool) {
+        for tp in partitions {
+            let position = self.at(&tp.topic, tp.partition);
+            position.assigned = assigned;
+            if !assigned {
+                // What another member commits meanwhile is not ours to say.
+                (position.next, position.written, position.committed) = (-1, -1, -1);
+            }
+        }
+    }
+
+    /// All that was appended has been written.
+    pub(super) fn mark_written(&mut self) {
+        if !self.frozen {
+            self.all.iter_mut().for_each(|p| p.written = p.next);
+        }
+    }
+
+    /// From here on nothing counts as written.
+    pub(super) fn freeze(&mut self) {
+        self.frozen = true;
+        self.all.iter_mut().for_each(|p| p.written = p.committed);
+    }
+
+    /// What may be committed and is not yet: of these partitions, or of all assigned.
+    pub(super) fn committable(&self, of: Option<&[TopicPartition]>) -> Offsets {
+        let wanted = |p: &&Position| of.is_none_or(|some| some.contains(&p.tp));
+        let open = self.all.iter().filter(|p| p.assigned && p.written > p.committed).filter(wanted);
+        open.map(|p| (p.tp.clone(), p.written)).collect()
+    }
+
+    /// These were committed.
+    pub(super) fn mark_committed(&mut self, offsets: &Offsets) {
+        for (tp, offset) in offsets {
+            let position = self.at(&tp.topic, tp.partition);
+            position.committed = position.committed.max(*offset);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tp(partition: i32) -> TopicPartition {
+        TopicPartition { topic: "t".into(), partition }
+    }
+
+    #[test]
+    fn only_what_was_written_is_committable() {
+        let mut all = Positions::new(false);
+        all.add(tp(0), NO_STOP, true);
+        all.at("t", 0).advance(5);
+        assert!(all.committable(None).is_empty());
+        all.mark_written();
+        all.at("t", 0).advance(9);
+        assert_eq!(all.committable(None), [(tp(0), 5)]);
+        all.mark_committed(&vec![(tp(0), 5)]);
+        assert!(all.committable(None).is_empty());
+    }
+
+    #[test]
+    fn after_a_lost_output_nothing_more_is_committable() {
+        let mut all = Positions::new(false);
+        all.add(tp(0), NO_STOP, true);
+        all.at("t", 0).advance(5);
+        all.mark_written();
+        all.freeze();
+        assert!(all.committable(None).is_empty());
+        all.at("t", 0).advance(9);
+        all.mark_written();
+        assert!(all.committable(None).is_empty());
+    }
+
+    #[test]
+    fn a_position_never_passes_its_stop() {
+        let mut all = Positions::new(true);
+        all.add(tp(0), 3, true);
+        let p = all.at("t", 0);
+        assert!(p.wants(2) && !p.wants(3));
+        p.advance(7);
+        assert!(p.is_done());
+        all.mark_written();
+        assert_eq!(all.committable(None), [(tp(0), 3)]);
+    }
+
+    #[test]
+    fn a_partition_created_later_does_not_hold_up_a_bounded_run() {
+        let mut all = Positions::new(true);
+        all.set_assigned(&[tp(4)], true);
+        all.at("t", 4).advance(0);
+        assert!(all.all_done());
+    }
+
+    #[test]
+    fn partitions_taken_away_are_not_committed_any_more() {
+        let mut all = Positions::new(false);
+        all.set_assigned(&[tp(0), tp(1)], true);
+        all.at("t", 0).advance(2);
+        all.at("t", 1).advance(3);
+        all.mark_written();
+        assert_eq!(all.committable(Some(&[tp(1)])), [(tp(1), 3)]);
+        all.set_assigned(&[tp(1)], false);
+        assert_eq!(all.committable(None), [(tp(0), 2)]);
+    }
+}
