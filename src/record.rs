@@ -97,6 +97,16 @@ impl Slice {
         self.len == u32::MAX
     }
 
+    /// Length in bytes; 0 for null.
+    pub fn len(self) -> usize {
+        if self.is_null() { 0 } else { self.len as usize }
+    }
+
+    /// True for null and for the empty value.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
     fn of(self, bytes: &[u8]) -> Option<&[u8]> {
         if self.is_null() {
             return None;
