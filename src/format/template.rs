@@ -63,6 +63,9 @@ const FIELDS: [(u8, Field); 10] = [
 ];
 
 impl Field {
+    /// How many there are.
+    pub(crate) const COUNT: usize = FIELDS.len();
+
     /// The modifiers that make sense for it.
     fn encodings(self) -> &'static [(&'static str, Encoding)] {
         match self {
