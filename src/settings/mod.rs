@@ -37,6 +37,13 @@ impl Library {
     /// All there are, in the order `auto` prefers them.
     pub const ALL: [Self; 2] = [Self::Rdkafka, Self::Rskafka];
 
+    /// The library of this name, or of a name the Python libraries are known by.
+    pub fn named(name: &str) -> Option<Self> {
+        let synonyms = KeyId::Library.key().synonyms;
+        let meant = synonyms.iter().find(|(typed, _)| *typed == name).map_or(name, |(_, meant)| meant);
+        Self::ALL.into_iter().find(|library| library.name() == meant)
+    }
+
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {

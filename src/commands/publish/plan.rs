@@ -8,6 +8,7 @@ use super::feeder::{Input, Limits};
 use crate::cli::{InputForm, OnError, PublishArgs};
 use crate::commands::{Context, topic_name, usage};
 use crate::escape::unescape;
+use crate::format::Template;
 use crate::input::{Form, FormatInput, InputSpec};
 use crate::offset::parse_time;
 use crate::units::{self, Rate};
@@ -109,7 +110,8 @@ fn topic_and_files(args: &PublishArgs, context: &Context, form: &Form) -> Result
 fn form(args: &PublishArgs) -> Result<Form> {
     match (args.input, &args.input_format) {
         (Some(InputForm::Format) | None, Some(text)) => {
-            Ok(Form::Format(FormatInput::parse(text).map_err(|e| usage(format!("-i {e}")))?))
+            let compiled = Template::parse(text).and_then(|template| FormatInput::compile(&template));
+            Ok(Form::Format(compiled.map_err(|e| usage(format!("-i {e}")))?))
         }
         (Some(InputForm::Format), None) => Err(usage("--input format: give the format with -i")),
         (Some(_), Some(_)) => Err(usage("-i goes with --input format only")),
