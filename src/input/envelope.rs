@@ -186,7 +186,8 @@ fn value_text(json: &RawValue, batch: &mut Batch) -> Result<Slice, Reason> {
 /// Appends what base64 text stands for.
 pub(super) fn base64(encoded: &[u8], what: &str, batch: &mut Batch) -> Result<Slice, Reason> {
     let start = batch.bytes.len();
-    STANDARD.decode_vec(encoded, &mut batch.bytes).map_err(|e| format!("{what} is not base64: {e}"))?;
+    let decoded = STANDARD.decode_vec(encoded, &mut batch.bytes);
+    decoded.map_err(|e| format!("{what} is not base64: {}", e.to_string().trim_end_matches('.')))?;
     Ok(Slice::new(start, batch.bytes.len()))
 }
 
@@ -329,4 +330,257 @@ fn topic(json: &RawValue) -> Result<Cow<'_, str>, Reason> {
 /// What is wrong with an envelope; it is one line, so the column is enough.
 fn reason(error: &serde_json::Error) -> Reason {
     format!("not an envelope: {}", error.to_string().replace(" at line 1 column ", " at column "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Bad, Form, Reader};
+    use super::*;
+    use crate::format::{Envelope, Failure, Format};
+    use crate::record::{Headers as _, RecordRef, TimestampType};
+
+    fn spec() -> InputSpec {
+        InputSpec { form: Form::Envelope, ..InputSpec::default() }
+    }
+
+    fn read_one(spec: InputSpec, line: &str) -> Result<Batch, Bad> {
+        let mut batch = Batch::default();
+        Reader::new(spec, 1 << 20).message(line.as_bytes(), &mut batch)?;
+        assert_eq!(batch.len(), 1);
+        Ok(batch)
+    }
+
+    /// The record as the words of a kcat format, nulls as `~`.
+    fn shown(batch: &Batch) -> String {
+        let text = |bytes: Option<&[u8]>| bytes.map_or("~".to_owned(), |b| b.escape_ascii().to_string());
+        batch.with_record(0, "own", |record| {
+            let mut headers = String::new();
+            record.headers.for_each(&mut |name, value| {
+                headers += &format!("{}={},", text(Some(name)), text(value));
+            });
+            let (key, value) = (text(record.key), text(record.value));
+            format!("{} {} {} {key} {headers} {value}", record.topic, record.partition, record.timestamp)
+        })
+    }
+
+    #[test]
+    fn every_spelling_of_a_record_is_understood() {
+        let cases = [
+            (r#"{"value":"v"}"#, "own -1 -1 ~  v"),
+            (r#" { "value" : null , "key" : null } "#, "own -1 -1 ~  ~"),
+            (r#"{"value":"","key":""}"#, "own -1 -1   "),
+            (r#"{"value":{"base64":"/wA="},"key":{"base64":""}}"#, r"own -1 -1   \xff\x00"),
+            (r#"{"value":"a\"\\\/\b\f\n\r\tb"}"#, r#"own -1 -1 ~  a\"\\/\x08\x0c\n\r\tb"#),
+            (r#"{"value":"\u00e9\ud83d\ude00\u0000x"}"#, r"own -1 -1 ~  \xc3\xa9\xf0\x9f\x98\x80\x00x"),
+            (r#"{"value":{ "a": [1, "x y"] }}"#, r#"own -1 -1 ~  {\"a\":[1,\"x y\"]}"#),
+            (r#"{"value": [ 1.0, 2 ] }"#, "own -1 -1 ~  [1.0,2]"),
+            (r#"{"value":-1.50e3}"#, "own -1 -1 ~  -1.50e3"),
+            (r#"{"value":true}"#, "own -1 -1 ~  true"),
+            (r#"{"value":{"base64":7}}"#, r#"own -1 -1 ~  {\"base64\":7}"#),
+            (r#"{"v\u0061lue":"v","timestamp":5,"partition":3,"topic":"x"}"#, "own -1 5 ~  v"),
+            (r#"{"value":"v","timestamp":null,"partition":null,"topic":null}"#, "own -1 -1 ~  v"),
+            (r#"{"value":"v","timestamp":-1,"partition":-1}"#, "own -1 -1 ~  v"),
+            (r#"{"value":"v","headers":[["h","1"],["h",null],["",""]]}"#, "own -1 -1 ~ h=1,h=~,=, v"),
+            (r#"{"value":"v","headers":{"h":"1","n":null}}"#, "own -1 -1 ~ h=1,n=~, v"),
+            (
+                r#"{"value":"v","headers":[[{"base64":"/w=="},{"base64":"AA=="}]]}"#,
+                r"own -1 -1 ~ \xff=\x00, v",
+            ),
+            (r#"{"value":"v","headers":["h","1","n",null]}"#, "own -1 -1 ~ h=1,n=~, v"),
+            (r#"{"payload":"v","ts":7,"tstype":"create","broker":1}"#, "own -1 7 ~  v"),
+            (r#"{"payload":null}"#, "own -1 -1 ~  ~"),
+            (r#"{"payload":"x","value":"v"}"#, "own -1 -1 ~  v"),
+            (r#"{"value":"v","anything":[{}]}"#, "own -1 -1 ~  v"),
+        ];
+        for (line, record) in cases {
+            assert_eq!(shown(&read_one(spec(), line).unwrap()), record, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_envelope_is_told_in_one_line() {
+        let cases = [
+            ("", "not an envelope: EOF while parsing a value at column 0"),
+            ("{\"value\":}", "not an envelope: expected value at column 10"),
+            (
+                "[1]",
+                "not an envelope: invalid type: sequence, expected an envelope, {\"value\":...} at column 0",
+            ),
+            ("{\"value\":1} x", "not an envelope: trailing characters at column 13"),
+            ("{\"value\":1,\"value\":2}", "not an envelope: a field is there twice at column 21"),
+            ("{\"key\":\"k\"}", "no field 'value' (a record without one has \"value\":null)"),
+            ("{\"value\":\"\\ud800\"}", "value has half of a surrogate pair (\\uD800 to \\uDFFF)"),
+            ("{\"value\":\"\\ud800\\u0041\"}", "value has half of a surrogate pair (\\uD800 to \\uDFFF)"),
+            ("{\"value\":{\"base64\":\"*\"}}", "value is not base64: Invalid symbol 42, offset 0"),
+            ("{\"value\":1,\"key\":2}", "key is neither a string nor {\"base64\":\"...\"} nor null"),
+            ("{\"value\":1,\"key\":{}}", "key is neither a string nor {\"base64\":\"...\"} nor null"),
+            (
+                "{\"value\":1,\"headers\":7}",
+                "invalid type: integer `7`, expected headers as [[\"name\",\"value\"]]",
+            ),
+            ("{\"value\":1,\"headers\":[[\"h\"]]}", "a header is not a pair of name and value"),
+            ("{\"value\":1,\"headers\":[\"h\"]}", "the last header has no value"),
+            ("{\"value\":1,\"headers\":[[null,\"v\"]]}", "header name is null"),
+            (
+                "{\"value\":1,\"headers\":[[\"h\",1]]}",
+                "header value is neither a string nor {\"base64\":\"...\"} nor null",
+            ),
+            ("{\"value\":1,\"partition\":-2}", "partition -2 is not a number from 0"),
+            ("{\"value\":1,\"partition\":3000000000}", "partition 3000000000 is not a number from 0"),
+            ("{\"value\":1,\"timestamp\":\"x\"}", "timestamp \"x\" is not a number of milliseconds"),
+            ("{\"value\":1,\"timestamp\":1.5}", "timestamp 1.5 is not a number of milliseconds"),
+            ("{\"value\":1,\"topic\":\"\"}", "topic \"\" is not a name"),
+        ];
+        for (line, reason) in cases {
+            let bad = read_one(spec(), line).unwrap_err();
+            assert_eq!((bad.line, bad.reason.as_str()), (1, reason), "{line}");
+        }
+    }
+
+    #[test]
+    fn invalid_utf8_in_an_envelope_is_refused() {
+        let mut batch = Batch::default();
+        let bad = Reader::new(spec(), 99).message(b"{\"value\":\"\xff\"}", &mut batch).unwrap_err();
+        assert!(bad.reason.starts_with("not an envelope: invalid unicode code point"), "{}", bad.reason);
+        assert!(batch.is_empty() && batch.bytes.is_empty());
+    }
+
+    #[test]
+    fn strict_refuses_fields_nobody_writes() {
+        let strict = InputSpec { strict: true, ..spec() };
+        let error = read_one(strict.clone(), r#"{"value":"v","vlaue":1}"#).unwrap_err();
+        assert_eq!(
+            error.reason,
+            "unknown field 'vlaue' (known: key value headers partition timestamp topic)"
+        );
+        let written_by_kps =
+            r#"{"value":"v","offset":1,"timestamp_type":"create","error":"e","line":2,"source":"f"}"#;
+        read_one(strict, written_by_kps).unwrap();
+    }
+
+    #[test]
+    fn topic_and_partition_are_taken_only_when_kept() {
+        let line = r#"{"topic":"th\u0065irs","partition":7,"value":"v"}"#;
+        let keep = InputSpec { keep_topic: true, keep_partition: true, ..spec() };
+        assert_eq!(shown(&read_one(keep, line).unwrap()), "theirs 7 -1 ~  v");
+        assert_eq!(shown(&read_one(spec(), line).unwrap()), "own -1 -1 ~  v");
+    }
+
+    #[test]
+    fn flags_fill_in_what_the_envelope_has_not() {
+        let flags = InputSpec {
+            key: Some(b"k".to_vec()),
+            headers: vec![(b"h".to_vec(), None)],
+            partition: Some(1),
+            timestamp: Some(9),
+            keep_partition: true,
+            ..spec()
+        };
+        let full = r#"{"value":"v","key":"own","headers":[["a","b"]],"partition":2,"timestamp":8}"#;
+        assert_eq!(shown(&read_one(flags.clone(), full).unwrap()), "own 2 8 own a=b, v");
+        let none = r#"{"value":"v","key":null,"headers":[],"partition":-1,"timestamp":-1}"#;
+        assert_eq!(shown(&read_one(flags.clone(), none).unwrap()), "own 1 9 k h=~, v");
+        assert_eq!(shown(&read_one(flags, r#"{"value":"v"}"#).unwrap()), "own 1 9 k h=~, v");
+    }
+
+    #[test]
+    fn empty_is_null_when_asked() {
+        let nulls = InputSpec { null_empty: true, ..spec() };
+        assert_eq!(shown(&read_one(nulls.clone(), r#"{"value":"","key":""}"#).unwrap()), "own -1 -1 ~  ~");
+        assert_eq!(shown(&read_one(nulls, r#"{"key":"k"}"#).unwrap()), "own -1 -1 k  ~");
+    }
+
+    #[test]
+    fn a_record_longer_than_the_limit_is_bad_although_its_line_may_be() {
+        let mut batch = Batch::default();
+        let mut reader = Reader::new(spec(), 4);
+        reader.message(br#"{"value":"\u0000\u0000\u0000\u0000"}"#, &mut batch).unwrap();
+        let bad = reader.message(br#"{"value":"abc","key":"de"}"#, &mut batch).unwrap_err();
+        assert_eq!(bad.reason, "longer than max.request.size (4 bytes)");
+    }
+
+    /// xorshift64*: the same bytes in every run.
+    fn random(seed: &mut u64) -> usize {
+        *seed ^= *seed >> 12;
+        *seed ^= *seed << 25;
+        *seed ^= *seed >> 27;
+        (seed.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize
+    }
+
+    /// Null, or bytes of one kind: any, such as JSON escapes, or text.
+    fn some_bytes(seed: &mut u64) -> Option<Vec<u8>> {
+        let kind = random(seed) % 4;
+        let len = random(seed) % [3, 20, 200][random(seed) % 3];
+        let pick = |seed: &mut u64, from: &str| {
+            from.chars().nth(random(seed) % from.chars().count()).map(|c| c.to_string().into_bytes())
+        };
+        match kind {
+            0 => None,
+            1 => Some((0..len).map(|_| random(seed) as u8).collect()),
+            2 => Some(
+                (0..len).filter_map(|_| pick(seed, "\"\\\n\r\t\0{}[]:,u/\u{1f}\u{7f}")).flatten().collect(),
+            ),
+            _ => Some((0..len).filter_map(|_| pick(seed, "abc é€😀\u{2028}\u{ffff}")).flatten().collect()),
+        }
+    }
+
+    #[test]
+    fn any_record_survives_being_written_and_read() {
+        let mut seed = 42;
+        for round in 0..3000 {
+            let (key, value) = (some_bytes(&mut seed), some_bytes(&mut seed));
+            let headers: Vec<(Vec<u8>, Option<Vec<u8>>)> = (0..random(&mut seed) % 4)
+                .map(|_| (some_bytes(&mut seed).unwrap_or_default(), some_bytes(&mut seed)))
+                .collect();
+            let pairs: Vec<(&[u8], Option<&[u8]>)> =
+                headers.iter().map(|(name, value)| (&name[..], value.as_deref())).collect();
+            let record = RecordRef {
+                topic: "theirs",
+                partition: 4,
+                offset: 17,
+                timestamp: round,
+                timestamp_type: TimestampType::LogAppend,
+                key: key.as_deref(),
+                value: value.as_deref(),
+                headers: &&pairs[..],
+            };
+            let mut out = Vec::new();
+            Format::json(Envelope::default()).append(&mut out, &record);
+            let failure = Failure { error: "e", line: Some(1), source: None };
+            Envelope::default().append_failed(&mut out, &record, &failure);
+            let text = String::from_utf8(out).unwrap();
+            let keep = InputSpec { keep_topic: true, keep_partition: true, strict: true, ..spec() };
+            for line in text.lines() {
+                serde_json::from_str::<serde_json::Value>(line).unwrap();
+                let batch = read_one(keep.clone(), line).unwrap();
+                batch.with_record(0, "own", |read| {
+                    assert_eq!((read.topic, read.partition, read.timestamp), ("theirs", 4, round));
+                    assert_eq!((read.key, read.value), (record.key, record.value), "{line}");
+                    let mut got: Vec<(Vec<u8>, Option<Vec<u8>>)> = Vec::new();
+                    read.headers.for_each(&mut |n, v| got.push((n.to_vec(), v.map(<[u8]>::to_vec))));
+                    assert_eq!(got, headers, "{line}");
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn a_value_embedded_as_json_is_read_back_compact() {
+        let value = b"{\"a\": 1,\n \"b\": \"x y\"}";
+        let record = RecordRef {
+            topic: "t",
+            partition: 0,
+            offset: 0,
+            timestamp: 0,
+            timestamp_type: TimestampType::Create,
+            key: None,
+            value: Some(value),
+            headers: &crate::record::NoHeaders,
+        };
+        let mut out = Vec::new();
+        Envelope { parse_json: true }.append(&mut out, &record);
+        let batch = read_one(spec(), std::str::from_utf8(&out).unwrap()).unwrap();
+        assert_eq!(batch.slice(batch.spans()[0].value), Some(&b"{\"a\":1,\"b\":\"x y\"}"[..]));
+        assert_eq!(batch.headers(&batch.spans()[0]).count(), 0);
+    }
 }

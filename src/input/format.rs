@@ -88,7 +88,10 @@ impl FormatInput {
         if !has(&steps, Field::Value) && !has(&steps, Field::Key) {
             return Err(mistake(0, "neither %s nor %k to read"));
         }
-        if unused_length(&steps) {
+        if has(&steps, Field::ValueLen) && has(&steps, Field::ValueLen32) {
+            return Err(mistake(0, "two lengths of one field"));
+        }
+        if unused_length(&steps, Field::Key) || unused_length(&steps, Field::Value) {
             return Err(mistake(0, "a length without its field after it"));
         }
         let framing = frame(&mut steps);
@@ -220,10 +223,8 @@ fn field_step(steps: &[Step], field: Field, encoding: Encoding) -> Result<Step, 
     Ok(Step::Field(field, encoding, extent))
 }
 
-fn unused_length(steps: &[Step]) -> bool {
-    let unused = |field| !has(steps, field) && lengths_of(field).iter().any(|length| has(steps, *length));
-    let twice = has(steps, Field::ValueLen) && has(steps, Field::ValueLen32);
-    unused(Field::Key) || unused(Field::Value) || twice
+fn unused_length(steps: &[Step], field: Field) -> bool {
+    !has(steps, field) && lengths_of(field).iter().any(|length| has(steps, *length))
 }
 
 /// Takes what separates records off the steps, or makes sure it is there.
@@ -336,4 +337,180 @@ fn timestamp(raw: RawField<'_>) -> Result<Option<i64>, Reason> {
 fn topic(raw: RawField<'_>) -> Result<Option<Cow<'_, str>>, Reason> {
     let name = utf8(raw, "%t")?;
     Ok((!name.is_empty()).then_some(Cow::Borrowed(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Filled, Form, InputSpec, Reader};
+    use super::*;
+    use crate::format::Format;
+
+    fn spec(format: &str) -> InputSpec {
+        let format = FormatInput::compile(&Template::parse(format).unwrap()).unwrap();
+        InputSpec {
+            form: Form::Format(format),
+            keep_topic: true,
+            keep_partition: true,
+            ..InputSpec::default()
+        }
+    }
+
+    /// The records of an input as `topic partition timestamp key headers value`, nulls as `~`; bad
+    /// ones as their reason.
+    fn read(format: &str, input: &[u8]) -> Vec<String> {
+        let mut reader = Reader::new(spec(format), 100);
+        let (mut batch, mut seen, mut input) = (Batch::default(), Vec::new(), input);
+        loop {
+            let filled = reader.fill(&mut input, &mut batch).unwrap();
+            seen.extend((0..batch.len()).map(|i| shown(&batch, i)));
+            batch.clear();
+            match filled {
+                Filled::Bad(bad) => seen.push(bad.to_string()),
+                Filled::End => return seen,
+                Filled::More => {}
+            }
+        }
+    }
+
+    fn shown(batch: &Batch, i: usize) -> String {
+        let text = |bytes: Option<&[u8]>| bytes.map_or("~".to_owned(), |b| b.escape_ascii().to_string());
+        batch.with_record(i, "own", |record| {
+            let mut headers = String::new();
+            record.headers.for_each(&mut |name, value| {
+                headers += &format!("{}={},", text(Some(name)), text(value));
+            });
+            let (key, value) = (text(record.key), text(record.value));
+            format!("{} {} {} {key} {headers} {value}", record.topic, record.partition, record.timestamp)
+        })
+    }
+
+    #[test]
+    fn text_between_fields_ends_them() {
+        let cases: [(&str, &[u8], &[&str]); 12] = [
+            (r"%k\t%s\n", b"k\tv\tw\n\t\nx\ty", &["own -1 -1 k  v\\tw", "own -1 -1   ", "own -1 -1 x  y"]),
+            ("%s", b"a\nb\n", &["own -1 -1 ~  a", "own -1 -1 ~  b"]),
+            (r"%k\n", b"k\n", &["own -1 -1 k  ~"]),
+            ("<%k>=<%s>;\\n", b"<k>=<v\n>;\n", &["own -1 -1 k  v\\n"]),
+            ("%t %p %o %T %s", b"t 3 9 77 v", &["t 3 77 ~  v"]),
+            ("%t %p %T %s", b"  -1 v", &["own -1 -1 ~  v"]),
+            ("%T{rfc3339} %s", b"2023-11-14T22:13:20.000Z v", &["own -1 1700000000000 ~  v"]),
+            ("%h %s", b"a=1,b=x=y,c v", &["own -1 -1 ~ a=1,b=x=y,c=~, v"]),
+            ("%h{json} %s", br#"[["a",null]] v"#, &["own -1 -1 ~ a=~, v"]),
+            ("%k{hex} %s{base64}", b"00Ff dv8=", &["own -1 -1 \\x00\\xff  v\\xff"]),
+            ("%k{json} %s{json}", br#"null {"base64":"/w=="}"#, &["own -1 -1 ~  \\xff"]),
+            ("100%%%s", b"100%v", &["own -1 -1 ~  v"]),
+        ];
+        for (format, input, records) in cases {
+            assert_eq!(read(format, input), records, "{format}");
+        }
+    }
+
+    #[test]
+    fn lengths_let_any_bytes_through() {
+        let cases: [(&str, &[u8], &[&str]); 7] = [
+            ("%S %s", b"3 a\nb0 1  ", &["own -1 -1 ~  a\\nb", "own -1 -1 ~  ", "own -1 -1 ~   "]),
+            (
+                r"%S %s\n",
+                b"2 \n\n\n-1 \n1 \n",
+                &["own -1 -1 ~  \\n\\n", "own -1 -1 ~  ~", "own -1 -1 ~  \\n"],
+            ),
+            (
+                "%R%s",
+                b"\0\0\0\x01a\xff\xff\xff\xff\0\0\0\0",
+                &["own -1 -1 ~  a", "own -1 -1 ~  ~", "own -1 -1 ~  "],
+            ),
+            ("%K:%S:%k%s", b"1:2:kvw-1:-1:", &["own -1 -1 k  vw", "own -1 -1 ~  ~"]),
+            (r"%K %k %s\n", b"3 a b v\n", &["own -1 -1 a b  v"]),
+            ("%K %k %s", b"1 k v\n1 l w\n", &["own -1 -1 k  v", "own -1 -1 l  w"]),
+            (r"%S %s\n", b"1 a", &["own -1 -1 ~  a"]),
+        ];
+        for (format, input, records) in cases {
+            assert_eq!(read(format, input), records, "{format}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_the_format_is_named() {
+        let cases: [(&str, &[u8], &[&str]); 9] = [
+            (
+                r"%k\t%s\n",
+                b"a\tb\nno tab\nc\td\n",
+                &["own -1 -1 a  b", r"line 2: no '\t' where the format has it", "own -1 -1 c  d"],
+            ),
+            ("%p %s", b"x v", &["line 1: %p 'x' is not a partition"]),
+            ("%T %s", b"1.5 v", &["line 1: %T '1.5' is not a time"]),
+            ("%s{hex}", b"0g\n0", &["line 1: %s is not hexadecimal", "line 2: %s is not hexadecimal"]),
+            ("%s{base64}", b"*", &["line 1: %s is not base64: Invalid symbol 42, offset 0"]),
+            ("%s{json}", b"{", &["line 1: %s is not JSON: EOF while parsing an object at column 1"]),
+            (
+                "%S %s",
+                b"1 ax 2 3 c",
+                &[
+                    "own -1 -1 ~  a",
+                    "line 2: 'x' is not a length; where the next record begins cannot be known",
+                ],
+            ),
+            ("%S %s", b"5 abc", &["line 1: 3 bytes where the format has 5"]),
+            ("%S %s", b"101 ", &["line 1: 0 bytes where the format has 101"]),
+        ];
+        for (format, input, records) in cases {
+            assert_eq!(read(format, input), records, "{format}");
+        }
+    }
+
+    #[test]
+    fn a_record_over_the_limit_is_bad_in_a_sized_format_too() {
+        let input = [&b"101 "[..], &[b'x'; 101], b"1 a"].concat();
+        assert_eq!(
+            read("%S %s", &input),
+            ["line 1: longer than max.request.size (100 bytes)", "own -1 -1 ~  a"]
+        );
+        let endless = [&b"999999999 "[..], &[b'x'; 100_000]].concat();
+        let told = read("%S %s", &endless);
+        assert!(told[0].starts_with("line 1: longer than max.request.size (100 bytes); where"), "{told:?}");
+        assert_eq!(told.len(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_read_back_is_refused_with_its_place() {
+        let cases = [
+            ("%k%s", "no text before this field that ends the field before it at character 3 of '%k%s'"),
+            ("%s %s", "the same field twice at character 4 of '%s %s'"),
+            ("%s %S", "a length after its field at character 4 of '%s %S'"),
+            (
+                "%S %s{hex}",
+                "a length before this encoded field, whose text is longer at character 4 of '%S %s{hex}'",
+            ),
+            ("%S %k", "a length without its field after it at character 1 of '%S %k'"),
+            ("%S %R%s", "two lengths of one field at character 1 of '%S %R%s'"),
+            ("%t", "neither %s nor %k to read at character 1 of '%t'"),
+            ("", "neither %s nor %k to read at character 1 of ''"),
+        ];
+        for (format, error) in cases {
+            let template = Template::parse(format).unwrap();
+            assert_eq!(FormatInput::compile(&template).unwrap_err().to_string(), error);
+        }
+    }
+
+    #[test]
+    fn a_sized_format_reads_back_what_it_wrote() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        let fields: [Option<&[u8]>; 4] = [None, Some(b""), Some(b"\n 5 "), Some(&bytes)];
+        for format in [r"%K %S %k%s", r"%K,%k,%R%s\n", r"%T %h %K|%S|%k|%s|"] {
+            let (mut batch, mut out) = (Batch::default(), Vec::new());
+            for (key, value) in fields.iter().flat_map(|key| fields.map(|value| (*key, value))) {
+                let [key, value] = [key, value].map(|f| f.map_or(Slice::NULL, |f| batch.append(f)));
+                batch.push(crate::record::Span::new(key, value, 0));
+            }
+            let output = Format::template(Template::parse(format).unwrap());
+            for i in 0..batch.len() {
+                batch.with_record(i, "own", |record| output.append(&mut out, record));
+            }
+            let mut reader = Reader::new(spec(format), 1000);
+            let (mut read, mut input) = (Batch::default(), &out[..]);
+            while reader.fill(&mut input, &mut read).unwrap() != Filled::End {}
+            let all = |batch: &Batch| (0..batch.len()).map(|i| shown(batch, i)).collect::<Vec<_>>();
+            assert_eq!(all(&read), all(&batch), "{format}");
+        }
+    }
 }

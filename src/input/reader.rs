@@ -146,16 +146,17 @@ impl Held {
 
 impl Reader {
     /// A reader of standard input or of messages; [`Self::start`] it for a file. A record whose key
-    /// and value are longer than `max_record_bytes` is bad.
+    /// and value are longer than `max_record_bytes` is bad. An empty delimiter is taken as newline.
     pub fn new(spec: InputSpec, max_record_bytes: usize) -> Self {
+        let delimiter = if spec.delimiter.is_empty() { b"\n" } else { &spec.delimiter[..] };
         let framing = match &spec.form {
             Form::Format(format) => match format.framing() {
                 Framing::Sized(text) => Frames::Sized(text.clone()),
                 Framing::Delimited(own) => {
-                    Frames::Delimited(Delimiter::new(own.as_deref().unwrap_or(&spec.delimiter)))
+                    Frames::Delimited(Delimiter::new(own.as_deref().unwrap_or(delimiter)))
                 }
             },
-            _ => Frames::Delimited(Delimiter::new(&spec.delimiter)),
+            _ => Frames::Delimited(Delimiter::new(delimiter)),
         };
         Self {
             decoder: Decoder::new(spec, max_record_bytes),
@@ -178,7 +179,8 @@ impl Reader {
     }
 
     /// Reads once and adds to the batch what has come: the records it completes, or none. While
-    /// [`Self::ready`], adds what is there and does not read.
+    /// [`Self::ready`], adds what is there and does not read. A batch that [`is_full`] must be handed
+    /// on first: nothing is taken from what is ready into a full one.
     ///
     /// # Errors
     /// As the read has them, `Interrupted` too; nothing is lost, and `fill` can be called again.
@@ -798,6 +800,12 @@ mod tests {
         assert_eq!(reader.whole(b"123456", &mut batch).unwrap_err().line, 4);
         assert_eq!(reader.message(b"123456", &mut batch).unwrap_err().line, 5);
         assert_eq!(batch.len(), 3);
+    }
+
+    #[test]
+    fn an_empty_delimiter_does_not_hang() {
+        let spec = InputSpec { delimiter: Vec::new(), ..lines() };
+        assert_eq!(values(&spec, b"a\nb"), [b"a", b"b"]);
     }
 
     #[test]
