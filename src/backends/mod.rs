@@ -4,6 +4,9 @@
 //! Wrappers implement the same traits. Nothing here knows about flags, input or output formats.
 
 mod error;
+pub mod partitioner;
+#[cfg(feature = "rskafka")]
+mod rskafka;
 
 pub use error::{Error, ErrorKind, Result, Status};
 
@@ -38,6 +41,23 @@ pub trait ReportSink {
     /// A record that was not acknowledged. `line` is its [`crate::record::Span::line`], `source` its
     /// file.
     fn undelivered(&mut self, record: &RecordRef<'_>, line: u64, source: Option<&str>, fate: Fate, error: &Error);
+}
+
+/// What a publisher is opened for.
+#[derive(Debug, Clone)]
+pub struct PublishPlan {
+    /// The topic of records that name none.
+    pub topic: String,
+    /// The partition all records go to, if one was asked for: checked to exist at open.
+    pub partition: Option<i32>,
+    /// Tell [`ReportSink::placed`] for every acknowledged record.
+    pub receipts: bool,
+}
+/// What a subscriber is opened for.
+#[derive(Debug, Clone)]
+pub struct SubscribePlan {
+    /// True when `join` will be called rather than `assign`.
+    pub grouped: bool,
 }
 
 /// Sends records.
