@@ -40,7 +40,14 @@ pub trait ReportSink {
     fn placed(&mut self, record: &RecordRef<'_>);
     /// A record that was not acknowledged. `line` is its [`crate::record::Span::line`], `source` its
     /// file.
-    fn undelivered(&mut self, record: &RecordRef<'_>, line: u64, source: Option<&str>, fate: Fate, error: &Error);
+    fn undelivered(
+        &mut self,
+        record: &RecordRef<'_>,
+        line: u64,
+        source: Option<&str>,
+        fate: Fate,
+        error: &Error,
+    );
 }
 
 /// What a publisher is opened for.
