@@ -6,6 +6,7 @@
 mod error;
 pub mod partitioner;
 #[cfg(feature = "rskafka")]
+#[allow(dead_code, reason = "until the factory opens it")]
 mod rskafka;
 
 pub use error::{Error, ErrorKind, Result, Status};

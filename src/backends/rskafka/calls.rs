@@ -35,10 +35,10 @@ impl<T> Calls<T> {
     /// Drives all of them; ready with the answer of the oldest, or with `None` if there are none.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
         for state in &mut self.0 {
-            if let State::Out(call) = state {
-                if let Poll::Ready(answer) = call.as_mut().poll(cx) {
-                    *state = State::Answered(answer);
-                }
+            if let State::Out(call) = state
+                && let Poll::Ready(answer) = call.as_mut().poll(cx)
+            {
+                *state = State::Answered(answer);
             }
         }
         match self.0.pop_front() {

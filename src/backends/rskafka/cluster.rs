@@ -96,10 +96,10 @@ impl Cluster {
         if let Some(client) = &state.client {
             return Ok((Arc::clone(client), state.generation));
         }
-        if let Some((at, fault)) = &state.failed {
-            if at.elapsed() < self.config.reconnect.0 {
-                return Err(fault.clone());
-            }
+        if let Some((at, fault)) = &state.failed
+            && at.elapsed() < self.config.reconnect.0
+        {
+            return Err(fault.clone());
         }
         match self.connect().await {
             Ok(client) => {

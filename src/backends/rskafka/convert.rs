@@ -125,13 +125,12 @@ mod tests {
 
     #[test]
     fn headers_a_map_cannot_hold_are_refused_by_name() {
-        let cases: &[(&[(&[u8], Option<&[u8]>)], &str)] = &[
-            (&[(b"a", Some(b"1")), (b"a", Some(b"2"))], "header \"a\" twice"),
-            (&[(b"n", None)], "header \"n\" with a null value"),
-            (&[(b"\xff", Some(b"1"))], "not UTF-8"),
-        ];
-        for (headers, want) in cases {
-            let batch = with_headers(headers);
+        let twice = with_headers(&[(b"a", Some(b"1")), (b"a", Some(b"2"))]);
+        let null = with_headers(&[(b"n", None)]);
+        let bytes = with_headers(&[(b"\xff", Some(b"1"))]);
+        let cases =
+            [(twice, "header \"a\" twice"), (null, "header \"n\" with a null value"), (bytes, "not UTF-8")];
+        for (batch, want) in cases {
             let error = refusal(&batch, &batch.spans()[0]).unwrap();
             assert_eq!(error.kind(), ErrorKind::Unsupported);
             assert!(error.to_string().contains(want), "{error}");

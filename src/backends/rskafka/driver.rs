@@ -150,7 +150,8 @@ pub(super) struct Driver {
     queue: Arc<Queue>,
     calls: Calls<Answer>,
     link: Option<Link>,
-    linger: Pin<Box<Sleep>>,
+    /// Ends when the parcel being filled is due.
+    linger: Option<Pin<Box<Sleep>>>,
 }
 
 enum Step {
@@ -160,7 +161,7 @@ enum Step {
 
 impl Driver {
     pub(super) fn new(shared: Arc<Shared>, queue: Arc<Queue>) -> Self {
-        Self { shared, queue, calls: Calls::default(), link: None, linger: Box::pin(sleep(Duration::ZERO)) }
+        Self { shared, queue, calls: Calls::default(), link: None, linger: None }
     }
 
     /// Runs until the runtime ends.
@@ -209,8 +210,9 @@ impl Driver {
                 continue;
             }
             let Some(due) = due else { return Poll::Pending };
-            self.linger.set(sleep_until(due.into()));
-            if self.linger.as_mut().poll(cx).is_pending() {
+            let linger = self.linger.get_or_insert_with(|| Box::pin(sleep_until(due.into())));
+            linger.as_mut().reset(due.into());
+            if linger.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
         }
@@ -221,7 +223,7 @@ impl Driver {
         let attempt = Attempt::new(parcel);
         match self.link.clone() {
             Some(link) => self.calls.push(self.call(&link, attempt)),
-            None => self.deliver(attempt, None).await,
+            None => self.deliver(attempt, None, false).await,
         }
     }
 
@@ -255,13 +257,16 @@ impl Driver {
                 Err(fault) => failed.push((attempt, fault)),
             }
         }
+        let mut waited = false;
         for (attempt, fault) in failed {
-            self.deliver(attempt, Some(fault)).await;
+            self.deliver(attempt, Some(fault), waited).await;
+            waited = true;
         }
     }
 
-    /// Sends it alone until its outcome is known; `fault` is that of a first try.
-    async fn deliver(&mut self, attempt: Attempt, fault: Option<Fault>) {
+    /// Sends it alone until its outcome is known; `fault` is that of a first try, and `waited` says
+    /// that one that failed together with it was dealt with since.
+    async fn deliver(&mut self, attempt: Attempt, fault: Option<Fault>, mut waited: bool) {
         let mut todo = VecDeque::from([(attempt, fault)]);
         while let Some((mut attempt, fault)) = todo.pop_front() {
             if let Some(fault) = fault {
@@ -279,8 +284,10 @@ impl Driver {
                         halves.into_iter().rev().for_each(|half| todo.push_front((half, None)));
                         continue;
                     }
+                    Verdict::Again if waited => {}
                     Verdict::Again => self.pause(&attempt, &fault).await,
                 }
+                waited = false;
             }
             match self.try_once(attempt).await {
                 (attempt, Ok(offsets)) => self.delivered(&attempt, offsets),
@@ -313,10 +320,10 @@ impl Driver {
     async fn pause(&mut self, attempt: &Attempt, fault: &Fault) {
         let config = &self.shared.config;
         let range = if fault.keeps_link { config.retry } else { self.shared.cluster.config.reconnect };
-        if !fault.keeps_link {
-            if let Some(link) = self.link.take() {
-                self.shared.cluster.unlink(&link).await;
-            }
+        if !fault.keeps_link
+            && let Some(link) = self.link.take()
+        {
+            self.shared.cluster.unlink(&link).await;
         }
         let wait = pause(attempt.failures.saturating_sub(1), range);
         let left = attempt.left(config, Instant::now()).unwrap_or_default();

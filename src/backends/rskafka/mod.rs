@@ -10,9 +10,11 @@ mod cluster;
 mod convert;
 mod driver;
 mod fault;
+mod fetcher;
 mod mailbox;
 mod publisher;
 mod queue;
+mod subscriber;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,10 +26,12 @@ use super::partitioner::Strategy;
 use super::{Error, ErrorKind, PublishPlan, Publisher, Result, SubscribePlan, Subscriber};
 use crate::settings::{KeyId, Settings};
 use cluster::{Cluster, ClusterConfig};
-use driver::{SendConfig, Shared};
+use driver::SendConfig;
+use fetcher::{FetchConfig, Reset};
 use mailbox::Mailbox;
 use publisher::{RouteConfig, RskafkaPublisher};
 use queue::{Cut, Limits};
+use subscriber::RskafkaSubscriber;
 
 /// Calls that may be out for a partition at a time: with more, one failure would put more records
 /// out of order, and five already keep the connection busy.
@@ -35,6 +39,9 @@ const IN_FLIGHT_MAX: i64 = 5;
 /// The longest pause before asking a broker again that has answered (`retry.backoff.max.ms` of the
 /// Java client).
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// What a fetch asks for unless `max.partition.fetch.bytes` is set: larger fetches cost rskafka less
+/// CPU a record, and memory is bounded over all partitions.
+const FETCH_BYTES: i32 = 4 << 20;
 /// Room for what comes around records in an answer.
 const ANSWER_MARGIN: usize = 1 << 20;
 /// The smallest limit for an answer: one batch may be larger than what was asked for.
@@ -93,7 +100,7 @@ impl PublishConfig {
     }
 
     fn open(self, topic: &str) -> Result<RskafkaPublisher> {
-        let shared = Shared {
+        let shared = driver::Shared {
             cluster: Cluster::new(self.cluster),
             limits: Arc::new(Limits::new(self.buffer_bytes, self.buffer_records)),
             outcomes: Arc::<Mailbox<_>>::default(),
@@ -101,6 +108,65 @@ impl PublishConfig {
         };
         RskafkaPublisher::open(runtime()?, Arc::new(shared), self.route, topic)
     }
+}
+
+/// Opens a subscriber.
+///
+/// # Errors
+/// `Unreachable` within `socket.connection.setup.timeout.ms`, naming the addresses; `Unsupported`
+/// for a group.
+pub(crate) fn open_subscriber(settings: &Settings, plan: &SubscribePlan) -> Result<Box<dyn Subscriber>> {
+    if plan.grouped {
+        return Err(subscriber::no_groups());
+    }
+    Ok(Box::new(SubscribeConfig::of(settings).open()?))
+}
+
+/// All that a subscriber needs to know.
+#[derive(Debug, Clone)]
+struct SubscribeConfig {
+    cluster: ClusterConfig,
+    fetch: FetchConfig,
+    max_poll: usize,
+}
+
+impl SubscribeConfig {
+    fn of(settings: &Settings) -> Self {
+        let own = settings.is_set(KeyId::MaxPartitionFetchBytes);
+        let max_bytes = if own { bytes(settings, KeyId::MaxPartitionFetchBytes) } else { FETCH_BYTES };
+        let look_bytes = bytes(settings, KeyId::FetchMaxBytes);
+        let max_answer = look_bytes.max(max_bytes) as usize + ANSWER_MARGIN;
+        Self {
+            cluster: cluster_config(settings, max_answer.max(ANSWER_MIN)),
+            fetch: FetchConfig {
+                max_bytes,
+                look_bytes,
+                min_bytes: bytes(settings, KeyId::FetchMinBytes),
+                max_wait: settings.duration(KeyId::FetchMaxWait),
+                reset: reset(settings.text(KeyId::AutoOffsetReset)),
+                give_up: settings.duration(KeyId::SocketTimeout),
+            },
+            max_poll: size(settings, KeyId::MaxPollRecords),
+        }
+    }
+
+    fn open(self) -> Result<RskafkaSubscriber> {
+        let shared = fetcher::Shared::new(Cluster::new(self.cluster), self.fetch);
+        RskafkaSubscriber::open(runtime()?, shared, self.max_poll)
+    }
+}
+
+/// The seam's default for an ungrouped subscriber is the beginning.
+fn reset(name: Option<&str>) -> Reset {
+    match name {
+        Some("latest" | "largest" | "end") => Reset::Latest,
+        Some("none" | "error") => Reset::None,
+        _ => Reset::Earliest,
+    }
+}
+
+fn bytes(settings: &Settings, key: KeyId) -> i32 {
+    settings.int(key).clamp(1, i64::from(i32::MAX) - 1) as i32
 }
 
 fn cluster_config(settings: &Settings, max_answer: usize) -> ClusterConfig {
@@ -146,3 +212,6 @@ fn strategy(name: Option<&str>) -> Result<Strategy> {
 fn unsupported(message: String) -> Error {
     Error::new(ErrorKind::Unsupported, message)
 }
+
+#[cfg(all(test, feature = "rdkafka"))]
+mod tests;

@@ -188,9 +188,10 @@ impl Publisher for RskafkaPublisher {
 
     fn close(mut self: Box<Self>, deadline: Instant, sink: &mut dyn ReportSink) -> Result<()> {
         self.router.queues().iter().for_each(|queue| queue.flush());
-        loop {
+        while self.owed > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
-            if self.poll(left, sink)? == 0 || left.is_zero() {
+            self.poll(left, sink)?;
+            if left.is_zero() {
                 break;
             }
         }
