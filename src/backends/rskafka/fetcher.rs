@@ -432,10 +432,8 @@ impl Fetcher {
     }
 
     fn recovered(&mut self) {
-        if let Some(trouble) = self.trouble.take() {
-            if trouble.warned {
-                self.warn(format_args!("reading again after {:.1} s", trouble.since.elapsed().as_secs_f32()));
-            }
+        if let Some(trouble) = self.trouble.take().filter(|trouble| trouble.warned) {
+            self.warn(format_args!("reading again after {:.1} s", trouble.since.elapsed().as_secs_f32()));
         }
     }
 }

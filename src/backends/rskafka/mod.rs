@@ -213,5 +213,6 @@ fn unsupported(message: String) -> Error {
     Error::new(ErrorKind::Unsupported, message)
 }
 
-#[cfg(all(test, feature = "rdkafka"))]
+#[cfg(test)]
+#[cfg(feature = "rdkafka")]
 mod tests;
