@@ -26,7 +26,13 @@ pub struct Cli {
 #[derive(Debug, Args)]
 pub struct GlobalArgs {
     /// Brokers to ask first: host:port, several separated by commas [default: localhost:9092]
-    #[arg(short = 'b', long = "bootstrap-server", visible_alias = "brokers", value_name = "SERVERS", global = true)]
+    #[arg(
+        short = 'b',
+        long = "bootstrap-server",
+        visible_alias = "brokers",
+        value_name = "SERVERS",
+        global = true
+    )]
     bootstrap_server: Option<String>,
     /// Client library: auto, rdkafka or rskafka [default: auto]
     #[arg(long, value_name = "NAME", global = true)]
@@ -363,7 +369,10 @@ pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Parsed {
                 e.render().to_string()
             })
         }
-        Err(e) if e.kind() == Kind::DisplayHelpOnMissingArgumentOrSubcommand || e.kind() == Kind::MissingSubcommand => {
+        Err(e)
+            if e.kind() == Kind::DisplayHelpOnMissingArgumentOrSubcommand
+                || e.kind() == Kind::MissingSubcommand =>
+        {
             Parsed::Wrong("no command: publish, subscribe, libs or config; see `kps --help`".to_owned())
         }
         Err(e) => Parsed::Wrong(one_line(&e.render().to_string())),

@@ -89,6 +89,31 @@ impl OffsetSpec {
         Ok(spec)
     }
 
+    fn ranges(&self) -> impl Iterator<Item = &Range> {
+        std::iter::once(&self.all).chain(self.per_partition.values())
+    }
+
+    /// True when nothing was said.
+    pub fn is_default(&self) -> bool {
+        self.ranges().all(|range| *range == Range::default())
+    }
+
+    /// True when reading ends by itself: every partition has an end.
+    pub fn is_bounded(&self) -> bool {
+        self.all.to.is_some()
+            || !self.per_partition.is_empty() && self.per_partition.values().all(|r| r.to.is_some())
+    }
+
+    /// True when a start is the group's committed offset.
+    pub fn uses_stored(&self) -> bool {
+        self.ranges().any(|range| range.from == Some(Bound::Stored))
+    }
+
+    /// True when an end is the group's committed offset, which cannot be waited for.
+    pub fn ends_at_stored(&self) -> bool {
+        self.ranges().any(|range| range.to == Some(Bound::Stored))
+    }
+
     /// The range of a partition: what its own `-o` leaves open is as for all.
     pub fn range(&self, partition: i32) -> Range {
         let own = self.per_partition.get(&partition).copied().unwrap_or_default();

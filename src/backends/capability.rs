@@ -189,9 +189,11 @@ impl Capability {
                 let group = purpose.group(settings).map(|g| format!("group.id={g}"));
                 group.map(|what| (what, settings.place(KeyId::GroupId).clone())).into_iter().collect()
             }
-            ByPassthrough => {
-                settings.passthrough().iter().map(|(k, _, place)| (format!("rdkafka.{k}"), place.clone())).collect()
-            }
+            ByPassthrough => settings
+                .passthrough()
+                .iter()
+                .map(|(k, _, place)| (format!("rdkafka.{k}"), place.clone()))
+                .collect(),
             InData => Vec::new(),
         }
     }

@@ -57,7 +57,14 @@ pub struct Error {
 impl Error {
     /// A permanent error.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, status: Status::Permanent, message: message.into(), context: Vec::new(), record: None, source: None }
+        Self {
+            kind,
+            status: Status::Permanent,
+            message: message.into(),
+            context: Vec::new(),
+            record: None,
+            source: None,
+        }
     }
 
     /// The same with another status.

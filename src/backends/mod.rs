@@ -13,7 +13,9 @@ mod rdkafka;
 mod rskafka;
 
 pub use error::{Error, ErrorKind, Result, Status};
-pub use factory::{Chosen, NoLibrary, Purpose, available, build_of, choose, is_available, open_publisher, open_subscriber};
+pub use factory::{
+    Chosen, NoLibrary, Purpose, available, build_of, choose, is_available, open_publisher, open_subscriber,
+};
 
 use std::fmt;
 use std::ops::{ControlFlow, Range};
@@ -45,7 +47,14 @@ pub trait ReportSink {
     fn placed(&mut self, record: &RecordRef<'_>);
     /// A record that was not acknowledged. `line` is its [`crate::record::Span::line`], `source` its
     /// file.
-    fn undelivered(&mut self, record: &RecordRef<'_>, line: u64, source: Option<&str>, fate: Fate, error: &Error);
+    fn undelivered(
+        &mut self,
+        record: &RecordRef<'_>,
+        line: u64,
+        source: Option<&str>,
+        fate: Fate,
+        error: &Error,
+    );
     /// Something to tell the user as one warning line (a broker gone, records sent again).
     fn warn(&mut self, message: &str);
 }
@@ -109,7 +118,10 @@ fn pattern_takes(pattern: &regex::Regex, topic: &str) -> bool {
 /// The error for a partition that a topic does not have.
 pub(crate) fn unknown_partition(topic: &str, partition: i32, count: usize) -> Error {
     let last = count.saturating_sub(1);
-    Error::new(ErrorKind::UnknownTopic, format!("no partition {topic}[{partition}]: the topic has 0 to {last}"))
+    Error::new(
+        ErrorKind::UnknownTopic,
+        format!("no partition {topic}[{partition}]: the topic has 0 to {last}"),
+    )
 }
 
 /// Sends records.

@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::Exit;
 
 /// Written out when it holds this many bytes.
@@ -61,6 +63,15 @@ impl Output {
     /// True once the reader has closed the pipe.
     pub(super) fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// True when standard output is a pipe that nobody reads any more.
+    pub(super) fn reader_is_gone(&mut self) -> bool {
+        let mut fds = [PollFd::new(&self.file, PollFlags::empty())];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let gone = matches!(poll(&mut fds, Some(&now)), Ok(1..)) && fds[0].revents().contains(PollFlags::ERR);
+        self.closed |= gone;
+        gone
     }
 
     /// Writes what is in the buffer.

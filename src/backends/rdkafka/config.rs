@@ -55,7 +55,9 @@ fn translate(settings: &Settings, key: &Key) -> Option<(String, String)> {
         return None;
     }
     let value = match key.kind {
-        Kind::Int(..) | Kind::Millis(..) | Kind::Bytes(..) => (settings.int(key.id) / native.scale).to_string(),
+        Kind::Int(..) | Kind::Millis(..) | Kind::Bytes(..) => {
+            (settings.int(key.id) / native.scale).to_string()
+        }
         _ if key.id == KeyId::AutoOffsetReset && text == "none" => "error".to_owned(),
         _ => text.to_owned(),
     };
@@ -90,7 +92,8 @@ mod tests {
 
     #[test]
     fn units_and_names_are_librdkafkas() {
-        let settings = Settings::for_tests(Side::Producer, &[("buffer.memory", "1048576"), ("linger.ms", "7")]);
+        let settings =
+            Settings::for_tests(Side::Producer, &[("buffer.memory", "1048576"), ("linger.ms", "7")]);
         let conf = native(&settings, Side::Producer);
         assert_eq!(value(&conf, "queue.buffering.max.kbytes"), Some("1024"));
         assert_eq!(value(&conf, "queue.buffering.max.ms"), Some("7"));

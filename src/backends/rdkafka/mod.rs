@@ -145,7 +145,10 @@ fn partitions_of(
             Code::NONE if !meta.partitions.is_empty() => return Ok(meta.partitions),
             Code::NONE | UNKNOWN_TOPIC_OR_PART | LEADER_NOT_AVAILABLE => {}
             INVALID_TOPIC => {
-                return Err(Error::new(ErrorKind::Unsupported, format!("topic {:?}: not a valid name", topic.0)));
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    format!("topic {:?}: not a valid name", topic.0),
+                ));
             }
             code => return Err(errors::error(code, format!("topic {}", topic.0))),
         }
@@ -162,7 +165,9 @@ fn partitions_of(
 fn unknown_topic(name: &str) -> Error {
     Error::new(
         ErrorKind::UnknownTopic,
-        format!("unknown topic {name}: create it, or allow the broker to create topics (auto.create.topics.enable)"),
+        format!(
+            "unknown topic {name}: create it, or allow the broker to create topics (auto.create.topics.enable)"
+        ),
     )
 }
 

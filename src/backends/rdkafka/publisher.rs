@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::native::{Client, Code, Event, Outbox, Queue, Report, Role, TIMESTAMP_ZERO, Topic};
 use super::{Health, TOPIC_WAIT, config, connect, errors, partitions_of, serve, unknown_topic};
-use crate::backends::{Error, ErrorKind, Fate, Log, PublishPlan, Publisher, ReportSink, Result, Waker, unknown_partition};
+use crate::backends::{
+    Error, ErrorKind, Fate, Log, PublishPlan, Publisher, ReportSink, Result, Waker, unknown_partition,
+};
 use crate::record::Batch;
 use crate::settings::{KeyId, Settings, Side};
 
@@ -88,7 +90,9 @@ impl RdkafkaPublisher {
     fn fatal(&self) -> Result<()> {
         match &self.health.fatal {
             None => Ok(()),
-            Some((code, reason)) => Err(Error::new(errors::kind(*code), format!("librdkafka gave up: {reason}"))),
+            Some((code, reason)) => {
+                Err(Error::new(errors::kind(*code), format!("librdkafka gave up: {reason}")))
+            }
         }
     }
 }
@@ -164,9 +168,10 @@ impl Teller<'_> {
         let fate = if report.possibly_written { Fate::Unknown } else { Fate::Failed };
         report.with_record(&self.topic, |r| {
             let error = match errors::kind(report.code) {
-                _ if report.code == TIMESTAMP_ZERO => {
-                    Error::new(ErrorKind::Unsupported, "timestamp 0 cannot be sent by rdkafka: use --library rskafka")
-                }
+                _ if report.code == TIMESTAMP_ZERO => Error::new(
+                    ErrorKind::Unsupported,
+                    "timestamp 0 cannot be sent by rdkafka: use --library rskafka",
+                ),
                 ErrorKind::TooLarge => too_large(r.payload_len(), self.max_request),
                 ErrorKind::UnknownTopic if r.partition >= 0 => {
                     Error::new(ErrorKind::UnknownTopic, format!("no partition {}[{}]", r.topic, r.partition))

@@ -96,7 +96,8 @@ pub(crate) fn open_subscriber(settings: &Settings, plan: &SubscribePlan) -> Resu
 impl RdkafkaSubscriber {
     fn topic(&mut self, name: &str) -> Result<&Topic> {
         if !self.topics.contains_key(name) {
-            let topic = self.client.topic(name).map_err(|code| errors::error(code, format!("topic {name:?}")))?;
+            let topic =
+                self.client.topic(name).map_err(|code| errors::error(code, format!("topic {name:?}")))?;
             self.topics.insert(name.into(), topic);
         }
         self.topics.get(name).ok_or_else(|| super::unknown_topic(name))
@@ -111,10 +112,18 @@ impl RdkafkaSubscriber {
         for name in names {
             self.topic(name)?;
             let Some(topic) = self.topics.get(name.as_str()) else { continue };
-            let ids =
-                partitions_of(&self.client, &self.events, (name, topic), TOPIC_WAIT, &self.settings, &self.log)?;
+            let ids = partitions_of(
+                &self.client,
+                &self.events,
+                (name, topic),
+                TOPIC_WAIT,
+                &self.settings,
+                &self.log,
+            )?;
             let topic: Arc<str> = name.as_str().into();
-            all.extend(ids.into_iter().map(|partition| TopicPartition { topic: Arc::clone(&topic), partition }));
+            all.extend(
+                ids.into_iter().map(|partition| TopicPartition { topic: Arc::clone(&topic), partition }),
+            );
         }
         Ok(all)
     }
@@ -198,8 +207,10 @@ impl RdkafkaSubscriber {
         event: &EventPtr,
         sink: &mut dyn RecordSink,
     ) -> Result<()> {
-        let gone: Vec<_> =
-            parts.iter().map(|(t, p, _)| TopicPartition { topic: t.as_str().into(), partition: *p }).collect();
+        let gone: Vec<_> = parts
+            .iter()
+            .map(|(t, p, _)| TopicPartition { topic: t.as_str().into(), partition: *p })
+            .collect();
         let lost = self.client.assignment_lost();
         let offsets = sink.revoked(&gone, lost);
         if !lost && let Err(e) = self.commit(&offsets) {
@@ -271,7 +282,9 @@ impl Subscriber for RdkafkaSubscriber {
         }
         if !places.is_empty() {
             let wait = self.request_timeout();
-            self.client.offsets_for_times(&list, wait).map_err(|code| errors::error(code, "listing offsets"))?;
+            self.client
+                .offsets_for_times(&list, wait)
+                .map_err(|code| errors::error(code, "listing offsets"))?;
         }
         let mut offsets = Vec::with_capacity(places.len());
         for ((tp, _), found) in places.iter().zip(list.elements()) {
@@ -295,7 +308,9 @@ impl Subscriber for RdkafkaSubscriber {
             add(&mut list, tp, Offset::Invalid)?;
         }
         let wait = self.request_timeout();
-        self.client.committed(&list, wait).map_err(|code| errors::error(code, "asking for committed offsets"))?;
+        self.client
+            .committed(&list, wait)
+            .map_err(|code| errors::error(code, "asking for committed offsets"))?;
         let offset = |o| if let Offset::Offset(n) = o { Some(n) } else { None };
         Ok(list.elements().iter().map(|e| offset(e.offset())).collect())
     }
@@ -355,7 +370,9 @@ impl Subscriber for RdkafkaSubscriber {
         }
         // Closing forwards the group's events to the queue it is given, so it must be another one.
         let last = self.client.new_queue();
-        self.client.close(&last).map_err(|e| Error::new(ErrorKind::Other, format!("leaving the group: {e}")))?;
+        self.client
+            .close(&last)
+            .map_err(|e| Error::new(ErrorKind::Other, format!("leaving the group: {e}")))?;
         while !self.client.closed() && Instant::now() < deadline {
             let event = last.poll(Duration::from_millis(100));
             if let Some(Event::Revoke(parts, event)) = serve(event, &mut self.outage.health, &self.log) {
@@ -401,7 +418,9 @@ fn partition_error(topic: &str, partition: i32, offset: i64, code: Code, reason:
             ErrorKind::OffsetOutOfRange,
             format!("{place}: no offset to start from, and auto.offset.reset is none: {reason}"),
         ),
-        ErrorKind::BadRecord => Error::new(ErrorKind::BadRecord, format!("{place} at offset {offset}: {reason}")),
+        ErrorKind::BadRecord => {
+            Error::new(ErrorKind::BadRecord, format!("{place} at offset {offset}: {reason}"))
+        }
         _ => errors::error(code, place),
     }
 }

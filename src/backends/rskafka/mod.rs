@@ -47,6 +47,12 @@ const ANSWER_MARGIN: usize = 1 << 20;
 /// The smallest limit for an answer: one batch may be larger than what was asked for.
 const ANSWER_MIN: usize = 64 << 20;
 
+/// rskafka's version (the one Cargo.toml pins), and what is compiled into it.
+pub(super) fn build() -> (String, Vec<String>) {
+    let features = ["gzip", "lz4", "snappy", "zstd"];
+    ("0.6.0".to_owned(), features.map(str::to_owned).to_vec())
+}
+
 /// Opens a publisher.
 ///
 /// # Errors
@@ -54,7 +60,7 @@ const ANSWER_MIN: usize = 64 << 20;
 /// naming the topic or partition; `Authorization`; `Unsupported` for a setting rskafka does not know.
 pub(crate) fn open_publisher(settings: &Settings, plan: &PublishPlan) -> Result<Box<dyn Publisher>> {
     let config = PublishConfig::of(settings, plan)?;
-    Ok(Box::new(config.open(&plan.topic)?))
+    Ok(Box::new(config.open(plan.topic.as_deref())?))
 }
 
 /// All that a publisher needs to know.
@@ -99,7 +105,7 @@ impl PublishConfig {
         })
     }
 
-    fn open(self, topic: &str) -> Result<RskafkaPublisher> {
+    fn open(self, topic: Option<&str>) -> Result<RskafkaPublisher> {
         let shared = driver::Shared {
             cluster: Cluster::new(self.cluster),
             limits: Arc::new(Limits::new(self.buffer_bytes, self.buffer_records)),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::mem;
+use std::ops::Range;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use super::driver::{Driver, Outcome, Outcomes, Placed, Shared};
 use super::mailbox::lock;
 use super::queue::{Cut, Held, Queue, record_size};
 use crate::backends::partitioner::{Partitioner, Strategy};
+use crate::backends::unknown_partition;
 use crate::backends::{Error, ErrorKind, Fate, Publisher, ReportSink, Result, Waker};
 use crate::record::{Batch, Span};
 
@@ -66,7 +68,7 @@ impl RskafkaPublisher {
         runtime: Runtime,
         shared: Arc<Shared>,
         config: RouteConfig,
-        topic: &str,
+        topic: Option<&str>,
     ) -> Result<Self> {
         let mut router = Router {
             topics: Vec::new(),
@@ -77,11 +79,13 @@ impl RskafkaPublisher {
             runtime: Some(runtime),
         };
         router.block_on(shared.cluster.open())?;
-        let found = router.find(topic)?;
-        if let Some(partition) = config.partition {
-            check_partition(topic, partition, found.count.load(Ordering::Relaxed))?;
+        match topic {
+            Some(topic) => router.open_topic(topic)?,
+            // Its place is kept: records without a topic of their own are refused by it.
+            None => {
+                drop(router.add("", Err(Error::new(ErrorKind::UnknownTopic, "the record names no topic"))))
+            }
         }
-        router.add(topic, Ok(found));
         router.keep_counts_fresh();
         Ok(Self { router, shared, held: Weak::new(), refused: Vec::new(), owed: 0 })
     }
@@ -155,12 +159,12 @@ impl Publisher for RskafkaPublisher {
         self.shared.outcomes.waker()
     }
 
-    fn send(&mut self, batch: &Arc<Batch>, from: usize) -> Result<usize> {
+    fn send(&mut self, batch: &Arc<Batch>, records: Range<usize>) -> Result<usize> {
         let Some(held) = self.hold(batch) else { return Ok(0) };
         let now = Instant::now();
         self.router.new_round();
         let mut taken = 0;
-        for (index, span) in batch.spans().iter().enumerate().skip(from) {
+        for (index, span) in batch.spans().iter().enumerate().take(records.end).skip(records.start) {
             let size = record_size(batch, span);
             if !self.shared.limits.have_room(size) || self.refused.len() >= REFUSED_MAX {
                 break;
@@ -285,6 +289,16 @@ impl Router {
         Ok(Found { count, partitioner, queues: Vec::new() })
     }
 
+    /// The publisher's own topic, which must be there, as must the partition asked for.
+    fn open_topic(&mut self, topic: &str) -> Result<()> {
+        let found = self.find(topic)?;
+        if let Some(partition) = self.config.partition {
+            check_partition(topic, partition, found.count.load(Ordering::Relaxed))?;
+        }
+        self.add(topic, Ok(found));
+        Ok(())
+    }
+
     fn add(&mut self, name: &str, found: Result<Found>) -> usize {
         let error_kind = found.as_ref().map_or_else(Error::kind, |_| ErrorKind::Other);
         self.topics.push(Topic { name: name.into(), found: found.map_err(|e| e.to_string()), error_kind });
@@ -407,7 +421,5 @@ fn check_partition(topic: &str, partition: i32, count: i32) -> Result<i32> {
     if (0..count).contains(&partition) {
         return Ok(partition);
     }
-    let text =
-        format!("{topic}[{partition}] does not exist: the topic has {count} partitions (0 to {})", count - 1);
-    Err(Error::new(ErrorKind::UnknownTopic, text))
+    Err(unknown_partition(topic, partition, usize::try_from(count).unwrap_or(0)))
 }

@@ -98,7 +98,13 @@ impl Feeder {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub(super) fn start(inputs: Vec<Input>, reader: Reader, limits: Limits, stop: Stop, waker: Waker) -> Result<Self> {
+    pub(super) fn start(
+        inputs: Vec<Input>,
+        reader: Reader,
+        limits: Limits,
+        stop: Stop,
+        waker: Waker,
+    ) -> Result<Self> {
         let (to, fed) = sync_channel(AHEAD);
         let (empty, empties) = sync_channel(AHEAD);
         let thread = Thread {

@@ -108,14 +108,9 @@ impl Ledger {
         self.keep(&record, bad.line, bad.source.as_deref(), &bad.reason);
     }
 
-    /// Books records that were handed to a publisher that is gone.
-    pub(super) fn kind(&self) -> Option<ErrorKind> {
+    /// The kind that all failures share.
+    fn kind(&self) -> Option<ErrorKind> {
         self.kind.filter(|_| !self.mixed)
-    }
-
-    /// True when every record read was acknowledged.
-    pub(super) fn is_clean(&self) -> bool {
-        self.failed + self.unknown + self.bad == 0
     }
 
     /// The exit code that the records lead to.

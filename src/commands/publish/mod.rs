@@ -61,7 +61,6 @@ pub(super) fn run(args: &PublishArgs, context: &Context) -> Result<Exit> {
         tee,
         pace: Pace::new(plan.rate, start),
         progress: progress(),
-        topic: plan.topic.as_deref().unwrap_or_default(),
         pending: None,
         end: End::No,
         stop: &context.stop,
@@ -131,7 +130,6 @@ struct Run<'a> {
     tee: Option<Tee>,
     pace: Pace,
     progress: ProgressBar,
-    topic: &'a str,
     pending: Option<Pending>,
     end: End,
     stop: &'a Stop,
@@ -216,7 +214,12 @@ impl Run<'_> {
     }
 
     /// Waits for the outcome of everything that was sent.
-    fn finish(self, ledger: &mut Ledger, timeout: Duration, context: &Context) -> (End, backends::Result<()>) {
+    fn finish(
+        self,
+        ledger: &mut Ledger,
+        timeout: Duration,
+        context: &Context,
+    ) -> (End, backends::Result<()>) {
         let Self { publisher, progress, mut tee, end, .. } = self;
         let limit = if context.stop.signal().is_some() { DRAIN.min(timeout) } else { timeout };
         let deadline = Instant::now() + limit + GRACE;

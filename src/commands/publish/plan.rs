@@ -52,7 +52,10 @@ impl Plan {
             keep_partition: args.keep_partition,
             strict: args.strict,
         };
-        let rate = args.rate.as_deref().map(|text| units::parse_rate(text).map_err(|e| usage(format!("--rate: {e}"))));
+        let rate = args
+            .rate
+            .as_deref()
+            .map(|text| units::parse_rate(text).map_err(|e| usage(format!("--rate: {e}"))));
         Ok(Self {
             topic,
             spec,
@@ -87,7 +90,11 @@ impl Plan {
 
 /// The topic, and the positional arguments that are files. One positional argument of `--input
 /// envelope` that is a file and no topic is read: its envelopes name their topics.
-fn topic_and_files(args: &PublishArgs, context: &Context, form: &Form) -> Result<(Option<String>, Vec<PathBuf>)> {
+fn topic_and_files(
+    args: &PublishArgs,
+    context: &Context,
+    form: &Form,
+) -> Result<(Option<String>, Vec<PathBuf>)> {
     let configured = context.layers.topic().map(|(topic, _)| topic);
     let positional = || args.topic.iter().chain(&args.more);
     let files = || positional().map(PathBuf::from).collect();
@@ -111,7 +118,7 @@ fn form(args: &PublishArgs) -> Result<Form> {
     match (args.input, &args.input_format) {
         (Some(InputForm::Format) | None, Some(text)) => {
             let compiled = Template::parse(text).and_then(|template| FormatInput::compile(&template));
-            Ok(Form::Format(compiled.map_err(|e| usage(format!("-i {e}")))?))
+            Ok(Form::Format(compiled.map_err(|e| usage(format!("-i: {e}")))?))
         }
         (Some(InputForm::Format), None) => Err(usage("--input format: give the format with -i")),
         (Some(_), Some(_)) => Err(usage("-i goes with --input format only")),
@@ -131,7 +138,7 @@ fn delimiter(args: &PublishArgs) -> Result<Vec<u8>> {
 
 fn bytes(flag: &str, typed: Option<&str>) -> Result<Option<Vec<u8>>> {
     let Some(typed) = typed else { return Ok(None) };
-    let bytes = unescape(typed).map_err(|e| usage(format!("{flag} {e}")))?;
+    let bytes = unescape(typed).map_err(|e| usage(format!("{flag}: {e}")))?;
     if bytes.is_empty() {
         return Err(usage(format!("{flag}: a delimiter is not empty")));
     }
@@ -147,6 +154,6 @@ fn header(typed: &str) -> (Vec<u8>, Option<Vec<u8>>) {
 
 fn timestamp(args: &PublishArgs) -> Result<Option<i64>> {
     let now = chrono::Utc::now().timestamp_millis();
-    let parse = |text: &str| parse_time(text, now).map_err(|e| usage(format!("--timestamp {e}")));
+    let parse = |text: &str| parse_time(text, now).map_err(|e| usage(format!("--timestamp: {e}")));
     args.timestamp.as_deref().map(parse).transpose()
 }

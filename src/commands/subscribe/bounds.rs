@@ -38,7 +38,7 @@ pub(super) fn resolve(
     let bounds = partitions.iter().zip(earliest.into_iter().zip(latest)).zip(times);
     Ok(bounds
         .map(|((tp, (earliest, latest)), (from_time, to_time))| {
-            let range = spec.of(tp.partition);
+            let range = spec.range(tp.partition);
             let extent = Extent { earliest, latest };
             let from = range.from.and_then(|bound| start(tp, bound, extent, from_time));
             let to = range.to.and_then(|bound| place(bound, extent, to_time));
@@ -54,17 +54,19 @@ fn at_times(
     partitions: &[TopicPartition],
     spec: &OffsetSpec,
 ) -> Result<Vec<(Option<i64>, Option<i64>)>> {
-    let time = |bound: Option<Bound>| if let Some(Bound::Time(ms)) = bound { Some(At::Timestamp(ms)) } else { None };
+    let time =
+        |bound: Option<Bound>| if let Some(Bound::Time(ms)) = bound { Some(At::Timestamp(ms)) } else { None };
     let mut asked = Vec::new();
     for tp in partitions {
-        let range = spec.of(tp.partition);
+        let range = spec.range(tp.partition);
         asked.extend([time(range.from), time(range.to)].into_iter().flatten().map(|at| (tp.clone(), at)));
     }
-    let mut answers = if asked.is_empty() { Vec::new() } else { subscriber.list_offsets(&asked)? }.into_iter();
+    let mut answers =
+        if asked.is_empty() { Vec::new() } else { subscriber.list_offsets(&asked)? }.into_iter();
     Ok(partitions
         .iter()
         .map(|tp| {
-            let range = spec.of(tp.partition);
+            let range = spec.range(tp.partition);
             let mut answer = |bound| time(bound).and_then(|_| answers.next());
             (answer(range.from), answer(range.to))
         })
@@ -77,7 +79,9 @@ fn start(tp: &TopicPartition, bound: Bound, extent: Extent, time: Option<i64>) -
     let from = asked.clamp(extent.earliest, extent.latest.max(extent.earliest));
     if from != asked && matches!(bound, Bound::Absolute(_)) {
         let Extent { earliest, latest } = extent;
-        console::warn(format!("{tp} has offsets {earliest} to {latest}: reading from {from} instead of {asked}"));
+        console::warn(format!(
+            "{tp} has offsets {earliest} to {latest}: reading from {from} instead of {asked}"
+        ));
     }
     Some(from)
 }

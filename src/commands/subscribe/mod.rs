@@ -49,7 +49,7 @@ pub(super) fn run(args: &SubscribeArgs, context: &Context) -> Result<Exit> {
     for b in &bounds {
         positions.add(b.tp.clone(), b.stop, !grouped);
     }
-    let printer = Printer::new(positions, plan.filters, plan.format, args.limit, commits)?;
+    let printer = Printer::new(positions, plan.filter, plan.format, args.limit, commits)?;
     let mut run = Run {
         printer,
         bounded,
@@ -85,7 +85,12 @@ fn arm(stop: &Stop, subscriber: &dyn Subscriber) {
 }
 
 /// What is to be read of each partition there is.
-fn bounds(subscriber: &mut dyn Subscriber, plan: &Plan, grouped: bool, exit: bool) -> backends::Result<Vec<Bounds>> {
+fn bounds(
+    subscriber: &mut dyn Subscriber,
+    plan: &Plan,
+    grouped: bool,
+    exit: bool,
+) -> backends::Result<Vec<Bounds>> {
     let mut partitions = subscriber.partitions(&plan.topics)?;
     if let Some(wanted) = &plan.partitions {
         missing(&partitions, wanted)?;
@@ -121,7 +126,8 @@ fn start(
     printer: &mut Printer,
 ) -> backends::Result<()> {
     if grouped {
-        let starts: HashMap<_, _> = bounds.into_iter().filter_map(|b| b.from.map(|from| (b.tp, from))).collect();
+        let starts: HashMap<_, _> =
+            bounds.into_iter().filter_map(|b| b.from.map(|from| (b.tp, from))).collect();
         return subscriber.join(topics, Arc::new(move |tp| starts.get(tp).copied()));
     }
     let mut starts = Vec::new();
@@ -215,6 +221,7 @@ impl Run {
             }
             if polled.idle {
                 self.printer.flush();
+                self.printer.look_at_reader();
             }
             if self.commits && self.committed_at.elapsed() >= self.commit_every {
                 self.commit(subscriber)?;
@@ -264,7 +271,8 @@ impl Run {
         match subscriber.commit(&offsets) {
             Ok(()) => self.printer.positions.mark_committed(&offsets),
             Err(e) if matches!(e.kind(), ErrorKind::Authorization | ErrorKind::Authentication) => {
-                let from: Vec<_> = offsets.iter().map(|(tp, offset)| format!("{tp} up to {offset}")).collect();
+                let from: Vec<_> =
+                    offsets.iter().map(|(tp, offset)| format!("{tp} up to {offset}")).collect();
                 return Err(e.with_context("not committed", from.join(" ")));
             }
             Err(e) => console::warn(format!("{e}; trying again")),

@@ -20,7 +20,7 @@ pub(super) struct Plan {
     pub(super) topics: Topics,
     pub(super) partitions: Option<Vec<i32>>,
     pub(super) offsets: OffsetSpec,
-    pub(super) filters: Vec<Filter>,
+    pub(super) filter: Filter,
     /// None: only count.
     pub(super) format: Option<Format>,
     pub(super) timeout: Option<Duration>,
@@ -32,19 +32,23 @@ impl Plan {
     /// Usage errors.
     pub(super) fn new(args: &SubscribeArgs, context: &Context) -> Result<Self> {
         let now = chrono::Utc::now().timestamp_millis();
-        let offsets = OffsetSpec::parse(&args.offset, now).map_err(|e| usage(format!("-o {e}")))?;
+        let offsets = OffsetSpec::parse(&args.offset, now).map_err(|e| usage(format!("-o: {e}")))?;
+        if offsets.ends_at_stored() {
+            return Err(usage("-o: stored can be a start, not an end"));
+        }
         if args.partitions.is_some() && args.has_group() {
             return Err(usage("-p with -g: a group assigns the partitions"));
         }
         let duration = |flag: &str, typed: &Option<String>| {
-            let parse = |text: &String| units::parse_duration(text).map_err(|e| usage(format!("{flag}: {e}")));
+            let parse =
+                |text: &String| units::parse_duration(text).map_err(|e| usage(format!("{flag}: {e}")));
             typed.as_ref().map(parse).transpose()
         };
         Ok(Self {
             topics: topics(args, context)?,
             partitions: partitions(args)?,
             offsets,
-            filters: filters(args)?,
+            filter: Filter::parse(&args.grep).map_err(|e| usage(format!("--grep: {e}")))?,
             format: format(args)?,
             timeout: duration("--timeout", &args.timeout)?,
             idle_timeout: duration("--idle-timeout", &args.idle_timeout)?,
@@ -53,13 +57,18 @@ impl Plan {
 }
 
 fn topics(args: &SubscribeArgs, context: &Context) -> Result<Topics> {
-    let mut names =
-        args.topics.iter().chain(&args.topic_flag).map(|typed| topic_name(typed)).collect::<Result<Vec<_>>>()?;
+    let mut names = args
+        .topics
+        .iter()
+        .chain(&args.topic_flag)
+        .map(|typed| topic_name(typed))
+        .collect::<Result<Vec<_>>>()?;
     if let Some(pattern) = &args.pattern {
         if !names.is_empty() {
             return Err(usage("--pattern and topics: give one or the other"));
         }
-        let pattern = regex::Regex::new(pattern).map_err(|e| usage(format!("--pattern {pattern}: {}", last_line(&e))))?;
+        let pattern = regex::Regex::new(pattern)
+            .map_err(|e| usage(format!("--pattern {pattern}: {}", last_line(&e))))?;
         return Ok(Topics::Pattern(pattern));
     }
     if names.is_empty() {
@@ -72,13 +81,8 @@ fn topics(args: &SubscribeArgs, context: &Context) -> Result<Topics> {
 }
 
 fn partitions(args: &SubscribeArgs) -> Result<Option<Vec<i32>>> {
-    let parse = |text: &String| offset::parse_partitions(text).map_err(|e| usage(format!("-p {e}")));
+    let parse = |text: &String| offset::parse_partitions(text).map_err(|e| usage(format!("-p: {e}")));
     args.partitions.as_ref().map(parse).transpose()
-}
-
-fn filters(args: &SubscribeArgs) -> Result<Vec<Filter>> {
-    let parse = |typed: &String| Filter::parse(typed).map_err(|e| usage(format!("--grep {e}")));
-    args.grep.iter().map(parse).collect()
 }
 
 fn format(args: &SubscribeArgs) -> Result<Option<Format>> {
@@ -86,12 +90,12 @@ fn format(args: &SubscribeArgs) -> Result<Option<Format>> {
         return Ok(None);
     }
     let delimiter = match &args.delimiter {
-        Some(typed) => unescape(typed).map_err(|e| usage(format!("-D {e}")))?,
+        Some(typed) => unescape(typed).map_err(|e| usage(format!("-D: {e}")))?,
         None => b"\n".to_vec(),
     };
     let output = if args.json { Some(OutputForm::Json) } else { args.output };
     let form = match (output, &args.format) {
-        (_, Some(text)) => Format::template(Template::parse(text).map_err(|e| usage(format!("-f {e}")))?),
+        (_, Some(text)) => Format::template(Template::parse(text).map_err(|e| usage(format!("-f: {e}")))?),
         (Some(OutputForm::Json), None) => Format::json(Envelope { parse_json: args.parse_json }),
         (Some(OutputForm::Raw), None) => return Ok(Some(Format::raw())),
         (Some(OutputForm::Value) | None, None) => Format::value(delimiter),

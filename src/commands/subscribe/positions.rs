@@ -40,7 +40,6 @@ impl Position {
     pub(super) fn advance(&mut self, next: i64) {
         self.next = self.next.max(next.min(self.stop));
     }
-
 }
 
 /// All partitions of a run.
@@ -80,7 +79,8 @@ impl Positions {
 
     /// The partition, added if it is new.
     pub(super) fn at(&mut self, topic: &str, partition: i32) -> &mut Position {
-        let hit = self.all.get(self.last).is_some_and(|p| p.tp.partition == partition && *p.tp.topic == *topic);
+        let hit =
+            self.all.get(self.last).is_some_and(|p| p.tp.partition == partition && *p.tp.topic == *topic);
         if !hit {
             self.last = self.find(topic, partition).unwrap_or_else(|| {
                 self.add(TopicPartition { topic: topic.into(), partition }, self.stop_of_new, false);

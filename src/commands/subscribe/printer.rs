@@ -16,7 +16,7 @@ use crate::record::RecordRef;
 #[derive(Debug)]
 pub(super) struct Printer {
     pub(super) positions: Positions,
-    filters: Vec<Filter>,
+    filter: Filter,
     /// None: records are only counted.
     format: Option<Format>,
     output: Output,
@@ -34,14 +34,14 @@ pub(super) struct Printer {
 impl Printer {
     pub(super) fn new(
         positions: Positions,
-        filters: Vec<Filter>,
+        filter: Filter,
         format: Option<Format>,
         limit: Option<u64>,
         commits: bool,
     ) -> io::Result<Self> {
         Ok(Self {
             positions,
-            filters,
+            filter,
             format,
             output: Output::stdout()?,
             count: 0,
@@ -76,6 +76,14 @@ impl Printer {
         }
     }
 
+    /// Sees whether the reader of standard output has gone, which writing alone shows too late when
+    /// nothing more comes.
+    pub(super) fn look_at_reader(&mut self) {
+        if self.output.reader_is_gone() {
+            self.positions.freeze();
+        }
+    }
+
     /// Prints the number of records, when that is all that was asked for.
     pub(super) fn print_count(&mut self) {
         if self.format.is_none() {
@@ -103,7 +111,7 @@ impl RecordSink for Printer {
             return ControlFlow::Continue(());
         }
         position.advance(record.offset + 1);
-        if self.filters.iter().all(|filter| filter.matches(record)) {
+        if self.filter.is_empty() || self.filter.matches(record) {
             self.count += 1;
             if let Some(format) = &self.format {
                 format.append(self.output.buffer(), record);
@@ -129,7 +137,8 @@ impl RecordSink for Printer {
 
     fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) -> Offsets {
         self.flush();
-        let offsets = if lost || !self.commits { Offsets::new() } else { self.positions.committable(Some(partitions)) };
+        let offsets =
+            if lost || !self.commits { Offsets::new() } else { self.positions.committable(Some(partitions)) };
         self.positions.set_assigned(partitions, false);
         offsets
     }

@@ -192,7 +192,9 @@ impl Headers for MessageHeaders {
             }
             let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
             let mut i = 0;
-            while Code::of(rd::rd_kafka_header_get_all(list, i, &mut name, &mut value, &mut size)) == Code::NONE {
+            while Code::of(rd::rd_kafka_header_get_all(list, i, &mut name, &mut value, &mut size))
+                == Code::NONE
+            {
                 each(CStr::from_ptr(name).to_bytes(), bytes(value.cast(), size));
                 i += 1;
             }

@@ -274,7 +274,11 @@ impl Client {
     }
 
     /// Accepts an assignment or a revocation, all at once or in part, as the group's protocol has it.
-    pub(super) fn rebalance(&self, list: Option<&TopicPartitionList>, event: &EventPtr) -> Result<(), String> {
+    pub(super) fn rebalance(
+        &self,
+        list: Option<&TopicPartitionList>,
+        event: &EventPtr,
+    ) -> Result<(), String> {
         // SAFETY: the event's list lives as long as the event; `list` is ours; a returned error is
         // destroyed after reading.
         unsafe {
@@ -527,7 +531,11 @@ pub(in crate::backends) fn build() -> (String, Vec<String>) {
         let mut len = buffer.len();
         let got = rd::rd_kafka_conf_get(conf, c"builtin.features".as_ptr(), buffer.as_mut_ptr(), &mut len);
         rd::rd_kafka_conf_destroy(conf);
-        let features = if got == rd::rd_kafka_conf_res_t::RD_KAFKA_CONF_OK { text(buffer.as_ptr()) } else { String::new() };
+        let features = if got == rd::rd_kafka_conf_res_t::RD_KAFKA_CONF_OK {
+            text(buffer.as_ptr())
+        } else {
+            String::new()
+        };
         (version, features.split(',').filter(|f| !f.is_empty()).map(str::to_owned).collect())
     }
 }

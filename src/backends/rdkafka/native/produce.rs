@@ -87,7 +87,11 @@ impl Outbox {
     }
 
     /// Offers these records; returns how many were taken (fewer: its queue is full).
-    pub(in crate::backends::rdkafka) fn produce(&mut self, batch: &Arc<Batch>, records: Range<usize>) -> usize {
+    pub(in crate::backends::rdkafka) fn produce(
+        &mut self,
+        batch: &Arc<Batch>,
+        records: Range<usize>,
+    ) -> usize {
         let slot = self.hold(batch);
         let spans = &batch.spans()[..records.end];
         let topic = self.topic.as_ref().map(|t| t.ptr.as_ptr());
@@ -145,7 +149,8 @@ impl Outbox {
         }
         for i in 0..n {
             // SAFETY: an element of the vector; read as a number (see `Code`).
-            let code = Code(unsafe { ptr::addr_of!((*self.messages.as_ptr().add(i)).err).cast::<i32>().read() });
+            let code =
+                Code(unsafe { ptr::addr_of!((*self.messages.as_ptr().add(i)).err).cast::<i32>().read() });
             if !self.account(batch, slot, from + i, code) {
                 self.messages.clear();
                 return i;
@@ -264,7 +269,11 @@ impl Outbox {
     }
 
     /// Tells every record of a delivery event; `times` asks for timestamps as well.
-    pub(in crate::backends::rdkafka) fn reports(&mut self, event: &EventPtr, mut tell: impl FnMut(&Report<'_>)) {
+    pub(in crate::backends::rdkafka) fn reports(
+        &mut self,
+        event: &EventPtr,
+        mut tell: impl FnMut(&Report<'_>),
+    ) {
         let mut reported = std::mem::take(&mut self.reported);
         // SAFETY: the array gets at most `n` pointers to messages that live as long as the event;
         // `_private` is what `opaque` made, for a slot that holds the batch until `release`.
