@@ -17,11 +17,95 @@ const FLUSH_SLICE: Duration = Duration::from_millis(5);
 /// How long records may take to be given back after the deadline.
 const PURGE_WAIT: Duration = Duration::from_secs(5);
 
+/// What librdkafka is told to wait for more records when we decide ourselves (see [`Linger`]).
+const LONG_LINGER: Duration = Duration::from_secs(60);
+/// How long a flush lasts that only makes librdkafka send what it has.
+const NUDGE: Duration = Duration::from_millis(1);
+/// With a full queue full batches go out by themselves: only a standstill is a reason to nudge.
+const STANDSTILL: Duration = Duration::from_millis(25);
+/// The longest time that a partition whose batches do not fill waits while others' do.
+const STREAMING: Duration = Duration::from_millis(100);
+/// A nudge that brings nothing is repeated later each time, up to 2 to the power of this times later.
+const NUDGE_BACKOFF: u32 = 5;
+
+/// When to make librdkafka send what it holds back.
+///
+/// With idempotence librdkafka (2.12) has one request of a partition in flight, counts it wrongly
+/// (`rktp_msgs_inflight` are messages, `RD_KAFKA_IDEMP_MAX_INFLIGHT` requests) and, once records
+/// have waited for linger.ms behind it, asks its sockets again and again without waiting: twice the
+/// CPU time of a whole run. With a long linger it sends full batches at once and sleeps otherwise;
+/// batches that are not full are sent by a nudge from here when nothing came for linger.ms.
+#[derive(Debug)]
+struct Linger {
+    /// None: librdkafka's own linger is in force.
+    quiet: Option<Duration>,
+    /// Records that make a batch full.
+    batch: usize,
+    /// When the first record came since the last nudge, and when the last.
+    since: Instant,
+    last: Instant,
+    /// Records since the last nudge.
+    taken: usize,
+    nudges: u32,
+    /// The queue did not take all that was offered last.
+    full: bool,
+}
+
+impl Linger {
+    fn new(settings: &Settings) -> Self {
+        let linger = settings.duration(KeyId::Linger);
+        let ours = settings.bool(KeyId::EnableIdempotence) && !linger.is_zero() && linger < LONG_LINGER;
+        let batch = usize::try_from(settings.int(KeyId::BatchNumMessages)).unwrap_or(usize::MAX);
+        let now = Instant::now();
+        Self { quiet: ours.then_some(linger), batch, since: now, last: now, taken: 0, nudges: 0, full: false }
+    }
+
+    /// What librdkafka is to be told, if it is not the user's value.
+    fn of_library(&self, delivery: Duration) -> Option<Duration> {
+        self.quiet.map(|quiet| LONG_LINGER.min(delivery / 2).max(quiet))
+    }
+
+    /// Books an offer of which so many records were taken.
+    fn offered(&mut self, n: usize, taken: usize) {
+        self.full = taken < n;
+        if taken > 0 {
+            self.last = Instant::now();
+            if self.taken == 0 {
+                self.since = self.last;
+            }
+            self.taken += taken;
+            self.nudges = 0;
+        }
+    }
+
+    /// When a nudge is due, as long as anything is in flight.
+    fn due(&self) -> Option<Instant> {
+        let quiet = self.quiet?;
+        Some(if self.taken == 0 {
+            // Nothing new: what the last nudge was for may need another one.
+            self.last + quiet * (1 << self.nudges)
+        } else if self.taken < self.batch {
+            self.since + quiet
+        } else {
+            // Full batches go out by themselves; what remains goes with the next pause.
+            let pause = if self.full { quiet.max(STANDSTILL) } else { quiet };
+            (self.last + pause).min(self.since + quiet.max(STREAMING))
+        })
+    }
+
+    fn nudged(&mut self) {
+        self.last = Instant::now();
+        self.taken = 0;
+        self.nudges = (self.nudges + 1).min(NUDGE_BACKOFF);
+    }
+}
+
 #[derive(Debug)]
 struct RdkafkaPublisher {
     outbox: Outbox,
     queue: Arc<Queue>,
     client: Client,
+    linger: Linger,
     health: Health,
     log: Log,
     topic: Arc<str>,
@@ -34,7 +118,11 @@ struct RdkafkaPublisher {
 /// # Errors
 /// `Unsupported` for a setting librdkafka refuses; `Unreachable`, `Authentication`, `UnknownTopic`.
 pub(crate) fn open_publisher(settings: &Settings, plan: &PublishPlan) -> Result<Box<dyn Publisher>> {
-    let conf = config::native(settings, Side::Producer);
+    let mut conf = config::native(settings, Side::Producer);
+    let linger = Linger::new(settings);
+    if let Some(long) = linger.of_library(settings.duration(KeyId::DeliveryTimeout)) {
+        config::set_default(&mut conf, settings, KeyId::Linger, long.as_millis().to_string());
+    }
     let client = Client::new(Role::Producer, &conf).map_err(|r| config::refused(settings, r))?;
     let queue = Arc::new(client.main_queue());
     let topic = match &plan.topic {
@@ -45,6 +133,7 @@ pub(crate) fn open_publisher(settings: &Settings, plan: &PublishPlan) -> Result<
         outbox: Outbox::new(client.clone(), topic),
         queue,
         client,
+        linger,
         health: Health::default(),
         log: plan.log.clone(),
         topic: plan.topic.as_deref().unwrap_or_default().into(),
@@ -73,6 +162,17 @@ impl RdkafkaPublisher {
     fn told<'a>(&self, sink: &'a mut dyn ReportSink) -> Teller<'a> {
         let (receipts, max_request) = (self.receipts, self.max_request);
         Teller { sink, topic: Arc::clone(&self.topic), receipts, max_request, delivered: 0, payload: 0 }
+    }
+
+    /// Nudges librdkafka if it is time; returns how long may be waited until the next time.
+    fn nudge_before(&mut self, wait: Duration) -> Duration {
+        let Some(due) = self.linger.due().filter(|_| self.outbox.in_flight() > 0) else { return wait };
+        if due > Instant::now() {
+            return wait.min(due.saturating_duration_since(Instant::now()));
+        }
+        self.client.flush(NUDGE);
+        self.linger.nudged();
+        self.linger.due().map_or(wait, |due| wait.min(due.saturating_duration_since(Instant::now())))
     }
 
     /// Serves one event, waiting up to `wait` for it; false when there was none.
@@ -104,10 +204,14 @@ impl Publisher for RdkafkaPublisher {
     }
 
     fn send(&mut self, batch: &Arc<Batch>, records: Range<usize>) -> Result<usize> {
-        Ok(self.outbox.produce(batch, records))
+        let n = records.len();
+        let taken = self.outbox.produce(batch, records);
+        self.linger.offered(n, taken);
+        Ok(taken)
     }
 
     fn poll(&mut self, wait: Duration, sink: &mut dyn ReportSink) -> Result<usize> {
+        let wait = self.nudge_before(wait);
         let mut tell = self.told(sink);
         self.outbox.rejections(|report| tell.tell(report));
         let mut more = self.serve_one(wait, &mut tell);
@@ -197,4 +301,47 @@ fn too_large(bytes: usize, max_request: i64) -> Error {
         format!("record of {bytes} bytes was refused: its batch is larger than the topic's max.message.bytes")
     };
     Error::new(ErrorKind::TooLarge, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn linger(ms: &str) -> Linger {
+        Linger::new(&Settings::for_tests(Side::Producer, &[("linger.ms", ms), ("batch.num.messages", "100")]))
+    }
+
+    #[test]
+    fn a_steady_trickle_is_sent_after_the_linger_of_its_first_record() {
+        let mut linger = linger("5");
+        linger.offered(1, 1);
+        let since = linger.since;
+        linger.offered(1, 1);
+        assert_eq!(linger.due(), Some(since + Duration::from_millis(5)));
+    }
+
+    #[test]
+    fn a_stream_of_full_batches_is_left_to_the_library() {
+        let mut linger = linger("5");
+        linger.offered(1000, 400);
+        assert_eq!(linger.due(), Some(linger.last + STANDSTILL));
+        assert!(linger.due() <= Some(linger.since + STREAMING));
+    }
+
+    #[test]
+    fn nudges_that_bring_nothing_become_rarer() {
+        let mut linger = linger("5");
+        linger.offered(1, 1);
+        linger.nudged();
+        assert_eq!(linger.due(), Some(linger.last + Duration::from_millis(10)));
+        (0..20).for_each(|_| linger.nudged());
+        assert_eq!(linger.due(), Some(linger.last + Duration::from_millis(160)));
+    }
+
+    #[test]
+    fn without_linger_or_idempotence_the_library_decides() {
+        assert!(linger("0").due().is_none());
+        let settings = Settings::for_tests(Side::Producer, &[("enable.idempotence", "false")]);
+        assert!(Linger::new(&settings).due().is_none());
+    }
 }
