@@ -55,6 +55,9 @@ pub trait ReportSink {
         fate: Fate,
         error: &Error,
     );
+    /// These many records were acknowledged in a transaction that was not committed: they are not
+    /// delivered, nor were they told as such.
+    fn aborted(&mut self, records: u64);
     /// Something to tell the user as one warning line (a broker gone, records sent again).
     fn warn(&mut self, message: &str);
 }

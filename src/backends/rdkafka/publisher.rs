@@ -100,8 +100,22 @@ impl Linger {
     }
 }
 
+/// The one transaction of a run with `transactional.id`: its records count as delivered when it is
+/// committed, which it is only if all were acknowledged.
+#[derive(Debug, Default)]
+struct Transaction {
+    records: u64,
+    payload: u64,
+    failed: bool,
+}
+
+fn transaction_error(what: &str, (code, reason): (Code, String)) -> Error {
+    Error::new(errors::kind(code), format!("{what}: {}", super::plain_reason(&reason)))
+}
+
 #[derive(Debug)]
 struct RdkafkaPublisher {
+    transaction: Option<Transaction>,
     outbox: Outbox,
     queue: Arc<Queue>,
     client: Client,
@@ -129,7 +143,13 @@ pub(crate) fn open_publisher(settings: &Settings, plan: &PublishPlan) -> Result<
         Some(name) => Some(open_topic(&client, &queue, name, settings, plan)?),
         None => connect(&client, &queue, None, settings, &plan.log).map(|_| None)?,
     };
+    let transaction = settings.text(KeyId::TransactionalId).map(|_| Transaction::default());
+    if transaction.is_some() {
+        let wait = settings.duration(KeyId::RequestTimeout);
+        client.begin_transaction(wait).map_err(|e| transaction_error("beginning the transaction", e))?;
+    }
     Ok(Box::new(RdkafkaPublisher {
+        transaction,
         outbox: Outbox::new(client.clone(), topic),
         queue,
         client,
@@ -159,9 +179,11 @@ fn open_topic(
 }
 
 impl RdkafkaPublisher {
-    fn told<'a>(&self, sink: &'a mut dyn ReportSink) -> Teller<'a> {
+    fn told<'a>(&mut self, sink: &'a mut dyn ReportSink) -> Teller<'a> {
         let (receipts, max_request) = (self.receipts, self.max_request);
-        Teller { sink, topic: Arc::clone(&self.topic), receipts, max_request, delivered: 0, payload: 0 }
+        let transaction = self.transaction.take();
+        let topic = Arc::clone(&self.topic);
+        Teller { sink, topic, receipts, max_request, delivered: 0, payload: 0, transaction }
     }
 
     /// Nudges librdkafka if it is time; returns how long may be waited until the next time.
@@ -185,6 +207,29 @@ impl RdkafkaPublisher {
             self.outbox.reports(&event, |report| tell.tell(report));
         }
         true
+    }
+
+    /// Ends the transaction, if there is one, and tells its records.
+    fn end_transaction(&mut self, deadline: Instant, sink: &mut dyn ReportSink) -> Result<()> {
+        let Some(Transaction { records, payload, failed }) = self.transaction.take() else { return Ok(()) };
+        let wait = deadline.saturating_duration_since(Instant::now()).max(PURGE_WAIT);
+        let commit = !failed;
+        let ended = self.client.end_transaction(commit, wait);
+        if commit && ended.is_ok() {
+            sink.delivered(records, payload);
+            return Ok(());
+        }
+        let why = match ended {
+            Ok(()) => "not all records were acknowledged".to_owned(),
+            Err((_, reason)) => reason,
+        };
+        sink.aborted(records);
+        Err(Error::new(
+            ErrorKind::Other,
+            format!(
+                "the transaction was not committed, none of its {records} acknowledged records count: {why}"
+            ),
+        ))
     }
 
     fn fatal(&self) -> Result<()> {
@@ -218,7 +263,7 @@ impl Publisher for RdkafkaPublisher {
         while more {
             more = self.serve_one(Duration::ZERO, &mut tell);
         }
-        tell.finish();
+        self.transaction = tell.finish();
         if let Some(trouble) = self.health.trouble.take() {
             sink.warn(&super::plain_reason(&trouble));
         }
@@ -239,15 +284,17 @@ impl Publisher for RdkafkaPublisher {
             while self.outbox.in_flight() > 0 && Instant::now() < limit {
                 self.serve_one(Duration::from_millis(100), &mut tell);
             }
-            tell.finish();
+            self.transaction = tell.finish();
         }
-        ended.map(drop)
+        let transaction = self.end_transaction(deadline, sink);
+        ended.and(transaction)
     }
 }
 
 /// Translates reports for the sink; successes are added up and told once a call.
 struct Teller<'a> {
     sink: &'a mut dyn ReportSink,
+    transaction: Option<Transaction>,
     topic: Arc<str>,
     receipts: bool,
     max_request: i64,
@@ -268,6 +315,9 @@ impl Teller<'_> {
     }
 
     fn tell_failure(&mut self, report: &Report<'_>) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.failed = true;
+        }
         let line = report.batch.spans()[report.index].line;
         let fate = if report.possibly_written { Fate::Unknown } else { Fate::Failed };
         report.with_record(&self.topic, |r| {
@@ -287,10 +337,17 @@ impl Teller<'_> {
         });
     }
 
-    fn finish(self) {
-        if self.delivered > 0 {
-            self.sink.delivered(self.delivered, self.payload);
+    /// Tells what was added up, or adds it to the transaction.
+    fn finish(mut self) -> Option<Transaction> {
+        match &mut self.transaction {
+            Some(transaction) => {
+                transaction.records += self.delivered;
+                transaction.payload += self.payload;
+            }
+            None if self.delivered > 0 => self.sink.delivered(self.delivered, self.payload),
+            None => {}
         }
+        self.transaction
     }
 }
 
