@@ -367,7 +367,7 @@ fn unknown_topics_and_partitions_are_named_at_open() {
     config.route.partition = Some(2);
     let error = config.open(Some("t")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnknownTopic);
-    assert_eq!(error.to_string(), "t[2] does not exist: the topic has 2 partitions (0 to 1)");
+    assert_eq!(error.to_string(), "no partition t[2]: the topic has 0 to 1");
 }
 
 #[test]
