@@ -43,6 +43,10 @@ pub(super) fn native(settings: &Settings, side: Side) -> Vec<(String, String)> {
             all.push((name, value));
         }
     }
+    if side == Side::Producer && settings.text(KeyId::TransactionalId).is_some() {
+        // A record must not have more time than the transaction it is in.
+        all.push(("transaction.timeout.ms".to_owned(), settings.int(KeyId::DeliveryTimeout).to_string()));
+    }
     all.extend(settings.passthrough().iter().map(|(name, value, _)| (name.clone(), value.clone())));
     all
 }
