@@ -325,7 +325,7 @@ fn what_was_sent_and_not_answered_is_told_as_unknown() {
     while publisher.poll(LONG, &mut books).unwrap() > 0 {}
     mock.broker_round_trip_time(1, LONG).unwrap();
     assert_eq!(publisher.send(&numbers(5..10), 0).unwrap(), 5);
-    publisher.close(Instant::now() + Duration::from_millis(300), &mut books).unwrap();
+    publisher.close(Instant::now() + Duration::from_secs(1), &mut books).unwrap();
     let told: Vec<(u64, Fate)> = books.undelivered.iter().map(|u| (u.0, u.1)).collect();
     assert_eq!(told, [6, 7, 8, 9, 10].map(|line| (line, Fate::Unknown)));
 }
