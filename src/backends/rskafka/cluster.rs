@@ -85,7 +85,7 @@ impl Cluster {
     }
 
     fn not_reached(&self, fault: &Fault) -> Error {
-        let kind = if fault.kind == ErrorKind::Authentication { fault.kind } else { ErrorKind::Unreachable };
+        let kind = if fault.may_pass() { ErrorKind::Unreachable } else { fault.kind };
         let addresses = self.config.bootstrap.join(",");
         Error::new(kind, format!("no connection to {addresses}: {}", fault.message))
     }

@@ -68,7 +68,8 @@ impl RskafkaSubscriber {
 
     /// Connecting to a partition of a topic that does not exist would create the topic.
     fn check_known(&mut self, partition: &TopicPartition) -> Result<()> {
-        if !self.known.contains_key(&*partition.topic) {
+        let known = self.known.get(&*partition.topic).copied();
+        if known.is_none_or(|count| partition.partition >= count) {
             self.partitions(&Topics::Names(vec![partition.topic.to_string()]))?;
         }
         let count = self.known.get(&*partition.topic).copied().unwrap_or_default();

@@ -318,7 +318,39 @@ fn what_has_no_outcome_at_the_deadline_is_told_all_the_same() {
 }
 
 #[test]
-fn a_full_queue_takes_fewer_than_offered() {
+fn what_was_sent_and_not_answered_is_told_as_unknown() {
+    let mock = mock(1, 1);
+    let mut publisher: Box<dyn Publisher> =
+        Box::new(publish_config(&mock.bootstrap_servers()).open(Some("t")).unwrap());
+    let mut books = Books::default();
+    assert_eq!(publisher.send(&numbers(0..5), 0..5).unwrap(), 5);
+    while publisher.poll(LONG, &mut books).unwrap() > 0 {}
+    mock.broker_round_trip_time(1, LONG).unwrap();
+    assert_eq!(publisher.send(&numbers(5..10), 0..5).unwrap(), 5);
+    publisher.close(Instant::now() + Duration::from_secs(1), &mut books).unwrap();
+    let told: Vec<(u64, Fate)> = books.undelivered.iter().map(|u| (u.0, u.1)).collect();
+    assert_eq!(told, [6, 7, 8, 9, 10].map(|line| (line, Fate::Unknown)));
+}
+
+#[test]
+fn a_broker_that_stops_answering_is_asked_again_on_a_new_connection() {
+    let mock = mock(1, 1);
+    let mut config = publish_config(&mock.bootstrap_servers());
+    config.cluster.request_timeout = Duration::from_millis(200);
+    let mut publisher: Box<dyn Publisher> = Box::new(config.open(Some("t")).unwrap());
+    let mut books = Books::default();
+    assert_eq!(publisher.send(&numbers(0..5), 0..5).unwrap(), 5);
+    while publisher.poll(LONG, &mut books).unwrap() > 0 {}
+    mock.broker_round_trip_time(1, Duration::from_secs(10)).unwrap();
+    assert_eq!(publisher.send(&numbers(5..10), 0..5).unwrap(), 5);
+    assert_eq!(publisher.poll(Duration::from_millis(300), &mut books).unwrap(), 5);
+    mock.broker_round_trip_time(1, Duration::ZERO).unwrap();
+    publisher.close(Instant::now() + LONG, &mut books).unwrap();
+    assert_eq!((books.delivered, books.undelivered.len()), (10, 0));
+}
+
+#[test]
+fn a_full_queue_takes_fewer_than_offered_and_does_not_wait_for_its_linger() {
     let mock = mock(1, 1);
     let mut config = publish_config(&mock.bootstrap_servers());
     config.buffer_records = 30;
@@ -326,11 +358,14 @@ fn a_full_queue_takes_fewer_than_offered() {
     config.route.cut.records = 100;
     let mut publisher: Box<dyn Publisher> = Box::new(config.open(Some("t")).unwrap());
     let batch = numbers(0..100);
+    let (start, mut books) = (Instant::now(), Books::default());
     assert_eq!(publisher.send(&batch, 0..batch.len()).unwrap(), 30);
-    assert_eq!(publisher.send(&batch, 30..batch.len()).unwrap(), 0);
-    let mut books = Books::default();
-    publisher.close(Instant::now() + LONG, &mut books).unwrap();
+    while publisher.poll(LONG, &mut books).unwrap() > 0 {}
     assert_eq!(books.delivered, 30);
+    assert_eq!(publisher.send(&batch, 30..batch.len()).unwrap(), 30);
+    publisher.close(Instant::now() + LONG, &mut books).unwrap();
+    assert_eq!(books.delivered, 60);
+    assert!(start.elapsed() < LONG / 2, "{:?}", start.elapsed());
 }
 
 #[test]
