@@ -17,11 +17,14 @@ pub enum TimestampType {
     NotAvailable,
 }
 
+/// What is called with the name and the value of a header.
+pub type EachHeader<'a> = &'a mut (dyn FnMut(&[u8], Option<&[u8]>) + 'a);
+
 /// The headers of a record, in order, duplicates kept. Asked for only when something prints or
 /// filters by them: librdkafka parses them on first use.
 pub trait Headers: fmt::Debug {
     /// Calls `each` with every header's name and value (`None` is a null value), in order.
-    fn for_each(&self, each: &mut dyn FnMut(&[u8], Option<&[u8]>));
+    fn for_each(&self, each: EachHeader<'_>);
     /// How many there are.
     fn count(&self) -> usize {
         let mut n = 0;
@@ -41,7 +44,7 @@ impl Headers for NoHeaders {
 /// Headers held as pairs; for tests and for libraries that hand them out as a list.
 impl Headers for &[(&[u8], Option<&[u8]>)] {
     fn for_each(&self, each: &mut dyn FnMut(&[u8], Option<&[u8]>)) {
-        for (name, value) in self.iter() {
+        for (name, value) in *self {
             each(name, *value);
         }
     }

@@ -61,7 +61,9 @@ pub trait ReportSink {
 
 /// Where the libraries' own log lines go: level as syslog has it (3 error, 4 warning ... 7 debug).
 #[derive(Clone)]
-pub struct Log(Arc<dyn Fn(i32, &str) + Send + Sync>);
+pub struct Log(Arc<Teller>);
+
+type Teller = dyn Fn(i32, &str) + Send + Sync;
 
 impl Log {
     /// A log that calls `f` with level and line.

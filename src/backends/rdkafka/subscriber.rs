@@ -336,8 +336,14 @@ impl Subscriber for RdkafkaSubscriber {
     fn join(&mut self, topics: &Topics, start: StartAt) -> Result<()> {
         let mut list = TopicPartitionList::new();
         match topics {
-            Topics::Names(names) => names.iter().for_each(|n| drop(list.add_topic_unassigned(n))),
-            Topics::Pattern(pattern) => drop(list.add_topic_unassigned(&group_pattern(pattern.as_str()))),
+            Topics::Names(names) => {
+                for name in names {
+                    list.add_topic_unassigned(name);
+                }
+            }
+            Topics::Pattern(pattern) => {
+                list.add_topic_unassigned(&group_pattern(pattern.as_str()));
+            }
         }
         self.group = Some(Group { start, seen: HashSet::new() });
         self.client.subscribe(&list).map_err(|code| errors::error(code, "joining the group"))

@@ -83,7 +83,7 @@ impl RskafkaPublisher {
             Some(topic) => router.open_topic(topic)?,
             // Its place is kept: records without a topic of their own are refused by it.
             None => {
-                drop(router.add("", Err(Error::new(ErrorKind::UnknownTopic, "the record names no topic"))))
+                router.add("", Err(Error::new(ErrorKind::UnknownTopic, "the record names no topic")));
             }
         }
         router.keep_counts_fresh();

@@ -19,7 +19,7 @@ use super::fault::{Class, Fault};
 use super::fetcher::{Assigned, Event, Fetched, Fetcher, Shared, Told, offset_of};
 use crate::backends::{
     At, Error, ErrorKind, Offsets, Polled, RecordSink, Result, StartAt, Subscriber, TopicPartition, Topics,
-    Waker,
+    Waker, pattern_takes,
 };
 
 /// rskafka behind the seam.
@@ -146,10 +146,8 @@ impl Subscriber for RskafkaSubscriber {
                 }
             }
             Topics::Pattern(pattern) => {
-                let internal = ["__", "^__"].iter().any(|start| pattern.as_str().starts_with(start));
-                let wanted = |name: &str| pattern.is_match(name) && (internal || !name.starts_with("__"));
                 let listed = self.block_on(self.shared.cluster.topics())??;
-                let listed = listed.into_iter().filter(|topic| wanted(&topic.name));
+                let listed = listed.into_iter().filter(|topic| pattern_takes(pattern, &topic.name));
                 found.extend(listed.map(|topic| (topic.name, topic.partitions.len() as i32)));
             }
         }

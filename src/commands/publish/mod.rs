@@ -64,6 +64,7 @@ pub(super) fn run(args: &PublishArgs, context: &Context) -> Result<Exit> {
         progress: progress(),
         pending: None,
         end: End::No,
+        skip_bad: plan.limits.skip_bad,
         stop: &context.stop,
     };
     let ended = run.pump(&mut ledger);
@@ -133,6 +134,7 @@ struct Run<'a> {
     progress: ProgressBar,
     pending: Option<Pending>,
     end: End,
+    skip_bad: bool,
     stop: &'a Stop,
 }
 
@@ -162,7 +164,9 @@ impl Run<'_> {
             }
             Ok(Some(Fed::Bad(bad))) => {
                 ledger.bad(&bad);
-                self.end = End::Bad;
+                if !self.skip_bad {
+                    self.end = End::Bad;
+                }
             }
             Ok(Some(Fed::Failed(reason))) => {
                 console::error(reason);

@@ -35,7 +35,8 @@ impl Plan {
         let form = form(args)?;
         let (topic, mut files) = topic_and_files(args, context, &form)?;
         files.extend(args.file.iter().cloned());
-        if !args.message.is_empty() && !(files.is_empty() && args.file_per_message.is_empty()) {
+        let reads_files = !files.is_empty() || !args.file_per_message.is_empty();
+        if reads_files && !args.message.is_empty() {
             return Err(usage("-m and files: give one or the other"));
         }
         let delimiter = delimiter(args)?;
