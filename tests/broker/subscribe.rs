@@ -213,11 +213,12 @@ fn a_large_record_is_read(ctx: &Ctx, library: Library) {
 fn a_record_rskafka_cannot_decode(ctx: &Ctx, library: Library) {
     let topic = ctx.kafka().topic("undecodable", 1);
     ctx.kafka().produce(&topic, &[Record::of("before")], json!({}));
-    ctx.kafka().produce(&topic, &[Record::of("null header").header("n", None)], json!({}));
+    let null = Record::of("null header").header("n", None);
+    ctx.kafka().produce(&topic, &[null, Record::of("in the same batch")], json!({"linger.ms": 100}));
     ctx.kafka().produce(&topic, &[Record::of("after")], json!({}));
     let read = |args: &[&str]| Kps::subscribe(ctx.kafka(), library, &topic).args(["--exit"]).args(args).run();
     match library {
-        Library::Rdkafka => drop(read(&[]).ok().prints("before\nnull header\nafter\n")),
+        Library::Rdkafka => drop(read(&[]).ok().prints("before\nnull header\nin the same batch\nafter\n")),
         Library::Rskafka => {
             let output = read(&[]).code(7).prints("before\n");
             output.says(&format!("{topic}[0]")).says("offset 1").says("rdkafka");
