@@ -10,6 +10,8 @@
 mod harness;
 mod peers;
 mod process;
+mod publish;
+mod subscribe;
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -46,7 +48,7 @@ type Once = (&'static str, fn(&Ctx));
 type PerLibrary = (&'static str, fn(&Ctx, Library));
 
 const ONCE: &[&[Once]] = &[process::TRIALS, peers::TRIALS];
-const PER_LIBRARY: &[&[PerLibrary]] = &[];
+const PER_LIBRARY: &[&[PerLibrary]] = &[publish::TRIALS, subscribe::TRIALS];
 
 fn trials(ctx: &Arc<Ctx>) -> Vec<Trial> {
     let mut trials = Vec::new();

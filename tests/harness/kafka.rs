@@ -96,11 +96,18 @@ impl Kafka {
         self.helper().must(&json!({"do": "produce", "topic": topic, "records": records, "transaction": end}));
     }
 
-    /// All records of a topic as Java's consumer sees them, aborted ones left out, in the order of each partition.
+    /// All records of a topic as Java's consumer sees them, aborted ones left out, partition by partition.
     pub(crate) fn consume(&self, topic: &str) -> Vec<Record> {
         let config = json!({"isolation.level": "read_committed"});
         let records = self.helper().must(&json!({"do": "consume", "topic": topic, "config": config}));
-        records.as_array().unwrap().iter().map(Record::from_json).collect()
+        let mut records: Vec<_> = records.as_array().unwrap().iter().map(Record::from_json).collect();
+        records.sort_by_key(|record| (record.partition, record.offset));
+        records
+    }
+
+    /// As [`Kafka::consume`]: key, headers and value alone.
+    pub(crate) fn contents(&self, topic: &str) -> Vec<Record> {
+        self.consume(topic).into_iter().map(Record::content).collect()
     }
 
     /// The first offset of each partition.

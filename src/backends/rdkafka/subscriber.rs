@@ -425,7 +425,9 @@ fn partition_error(topic: &str, partition: i32, offset: i64, code: Code, reason:
             format!("{place}: no offset to start from, and auto.offset.reset is none: {reason}"),
         ),
         ErrorKind::BadRecord => {
+            let tp = TopicPartition { topic: topic.into(), partition };
             Error::new(ErrorKind::BadRecord, format!("{place} at offset {offset}: {reason}"))
+                .with_record(tp, offset)
         }
         _ => errors::error(code, place),
     }

@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 use super::cluster::{Cluster, Link, METADATA_WAIT, pause};
 use super::fault::{Class, Fault};
 use super::mailbox::Mailbox;
-use crate::backends::{Error, ErrorKind, Status};
+use crate::backends::{Error, ErrorKind, Status, TopicPartition};
 
 /// What a fetch asks for at the end of a partition, where little is to be expected; and the unit in
 /// which memory is counted.
@@ -364,7 +364,9 @@ impl Fetcher {
             "{subject}: rskafka cannot decode the batch at offset {offset} ({}): --library rdkafka may",
             fault.message
         );
-        Error::new(ErrorKind::BadRecord, text)
+        let Assigned { topic, partition, .. } = &**subject;
+        let partition = TopicPartition { topic: Arc::clone(topic), partition: *partition };
+        Error::new(ErrorKind::BadRecord, text).with_record(partition, offset)
     }
 
     async fn reset(&mut self, fault: Fault) -> Result<(), Error> {

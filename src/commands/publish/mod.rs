@@ -40,6 +40,7 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(super) fn run(args: &PublishArgs, context: &Context) -> Result<Exit> {
     let mut plan = Plan::new(args, context)?;
     let chosen = choose(&context.layers, Purpose::Publish)?;
+    plan.check_headers(chosen.library)?;
     chosen.warnings.iter().for_each(console::warn);
     let settings = &chosen.settings;
     let inputs = plan.open_inputs()?;

@@ -208,7 +208,7 @@ impl Run {
             let polled = match subscriber.poll(wait, &mut self.printer) {
                 Ok(polled) => polled,
                 Err(e) if self.skip_bad && e.kind() == ErrorKind::BadRecord => {
-                    self.step_over(subscriber, &e)?;
+                    self.step_over(subscriber, e)?;
                     continue;
                 }
                 Err(e) => {
@@ -281,9 +281,9 @@ impl Run {
     }
 
     /// Goes on behind a record that cannot be decoded.
-    fn step_over(&mut self, subscriber: &mut dyn Subscriber, e: &Error) -> backends::Result<()> {
+    fn step_over(&mut self, subscriber: &mut dyn Subscriber, e: Error) -> backends::Result<()> {
+        let Some((tp, offset)) = e.record() else { return Err(e) };
         console::warn(format!("skipped: {e}"));
-        let Some((tp, offset)) = e.record() else { return Ok(()) };
         self.printer.positions.at(&tp.topic, tp.partition).advance(offset + 1);
         if self.grouped {
             return Ok(());
