@@ -120,6 +120,28 @@ fn pattern_takes(pattern: &regex::Regex, topic: &str) -> bool {
     (internal || !topic.starts_with("__")) && pattern.is_match(topic)
 }
 
+/// No such topic, in the same words from every library.
+#[cfg(any(feature = "rdkafka", feature = "rskafka"))]
+fn unknown_topic(topic: &str) -> Error {
+    let text = format!(
+        "unknown topic {topic}: create it, or allow the broker to create topics (auto.create.topics.enable)"
+    );
+    Error::new(ErrorKind::UnknownTopic, text)
+}
+
+/// No broker could be used, in the same words from every library.
+#[cfg(any(feature = "rdkafka", feature = "rskafka"))]
+fn not_reached(kind: ErrorKind, servers: &[String], reason: &str) -> Error {
+    Error::new(kind, format!("no broker reached at {}: {reason}", servers.join(",")))
+}
+
+/// A record that is too large by itself, in the same words from every library.
+#[cfg(any(feature = "rdkafka", feature = "rskafka"))]
+fn too_large(bytes: usize, limit: impl fmt::Display) -> Error {
+    let text = format!("record of {bytes} bytes is larger than max.request.size {limit}");
+    Error::new(ErrorKind::TooLarge, text)
+}
+
 /// The error for a partition that a topic does not have.
 pub(crate) fn unknown_partition(topic: &str, partition: i32, count: usize) -> Error {
     let last = count.saturating_sub(1);

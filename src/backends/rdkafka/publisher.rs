@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::native::{Client, Code, Event, Outbox, Queue, Report, Role, TIMESTAMP_ZERO, Topic};
-use super::{Health, TOPIC_WAIT, config, connect, errors, partitions_of, serve, unknown_topic};
+use super::{Health, TOPIC_WAIT, config, connect, errors, partitions_of, serve};
 use crate::backends::{
-    Error, ErrorKind, Fate, Log, PublishPlan, Publisher, ReportSink, Result, Waker, unknown_partition,
+    Error, ErrorKind, Fate, Log, PublishPlan, Publisher, ReportSink, Result, Waker,
+    too_large as larger_than_allowed, unknown_partition, unknown_topic,
 };
 use crate::record::Batch;
 use crate::settings::{KeyId, Settings, Side};
@@ -352,12 +353,13 @@ impl Teller<'_> {
 }
 
 fn too_large(bytes: usize, max_request: i64) -> Error {
-    let message = if bytes as i64 > max_request {
-        format!("record of {bytes} bytes is larger than max.request.size {max_request}")
-    } else {
-        format!("record of {bytes} bytes was refused: its batch is larger than the topic's max.message.bytes")
-    };
-    Error::new(ErrorKind::TooLarge, message)
+    if bytes as i64 > max_request {
+        return larger_than_allowed(bytes, max_request);
+    }
+    let text = format!(
+        "record of {bytes} bytes was refused: its batch is larger than the topic's max.message.bytes"
+    );
+    Error::new(ErrorKind::TooLarge, text)
 }
 
 #[cfg(test)]

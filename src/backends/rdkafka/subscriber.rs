@@ -12,7 +12,7 @@ use super::native::{Client, Code, Event, EventPtr, Fetched, Pushed, Queue, Role,
 use super::{Health, config, connect, errors, partitions_of, serve};
 use crate::backends::{
     At, Error, ErrorKind, Log, Offsets, Polled, RecordSink, Result, StartAt, SubscribePlan, Subscriber,
-    TopicPartition, Topics, Waker,
+    TopicPartition, Topics, Waker, unknown_topic,
 };
 use crate::settings::{KeyId, Settings, Side};
 
@@ -100,7 +100,7 @@ impl RdkafkaSubscriber {
                 self.client.topic(name).map_err(|code| errors::error(code, format!("topic {name:?}")))?;
             self.topics.insert(name.into(), topic);
         }
-        self.topics.get(name).ok_or_else(|| super::unknown_topic(name))
+        self.topics.get(name).ok_or_else(|| unknown_topic(name))
     }
 
     fn request_timeout(&self) -> Duration {

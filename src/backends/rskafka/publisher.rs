@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::time::sleep;
 
-use super::cluster::unknown_topic;
 use super::convert;
 use super::driver::{Driver, Outcome, Outcomes, Placed, Shared};
 use super::mailbox::lock;
 use super::queue::{Cut, Held, Queue, record_size};
 use crate::backends::partitioner::{Partitioner, Strategy};
-use crate::backends::unknown_partition;
-use crate::backends::{Error, ErrorKind, Fate, Publisher, ReportSink, Result, Waker};
+use crate::backends::{
+    Error, ErrorKind, Fate, Publisher, ReportSink, Result, Waker, too_large, unknown_partition, unknown_topic,
+};
 use crate::record::{Batch, Span};
 
 /// Refused records to keep before the next `poll` tells of them.
@@ -341,16 +341,14 @@ impl Router {
 
     fn route(&mut self, batch: &Batch, span: &Span, size: usize) -> Result<&Arc<Queue>> {
         if size > self.config.max_record {
-            let max = self.config.max_record;
-            let text = format!("a record of {size} bytes is larger than max.request.size={max}");
-            return Err(Error::new(ErrorKind::TooLarge, text));
+            return Err(too_large(size, self.config.max_record));
         }
         if let Some(error) = convert::refusal(batch, span) {
             return Err(error);
         }
         let at = batch.topic(span).map_or(0, |name| self.topic_at(name));
         let fixed = if span.partition >= 0 { Some(span.partition) } else { self.config.partition };
-        let Some(topic) = self.topics.get_mut(at) else { return Err(unknown_topic("", false)) };
+        let Some(topic) = self.topics.get_mut(at) else { return Err(unknown_topic("")) };
         let found = match &mut topic.found {
             Ok(found) => found,
             Err(why) => return Err(Error::new(why.kind, why.text.as_str())),
