@@ -149,7 +149,9 @@ impl SubscribeConfig {
                 look_bytes,
                 min_bytes: bytes(settings, KeyId::FetchMinBytes),
                 max_wait: settings.duration(KeyId::FetchMaxWait),
-                reset: reset(settings.text(KeyId::AutoOffsetReset)),
+                reset: reset(
+                    settings.text(KeyId::AutoOffsetReset).filter(|_| settings.is_set(KeyId::AutoOffsetReset)),
+                ),
                 give_up: settings.duration(KeyId::SocketTimeout),
             },
             max_poll: size(settings, KeyId::MaxPollRecords),
