@@ -6,8 +6,10 @@
 #![allow(clippy::print_stderr, reason = "the reason for an ignored trial goes to the terminal")]
 #![allow(clippy::disallowed_methods, reason = "tests read the environment themselves")]
 
+mod exit;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod offsets;
 mod peers;
 mod process;
 mod publish;
@@ -48,7 +50,7 @@ type Once = (&'static str, fn(&Ctx));
 type PerLibrary = (&'static str, fn(&Ctx, Library));
 
 const ONCE: &[&[Once]] = &[process::TRIALS, peers::TRIALS];
-const PER_LIBRARY: &[&[PerLibrary]] = &[publish::TRIALS, subscribe::TRIALS];
+const PER_LIBRARY: &[&[PerLibrary]] = &[publish::TRIALS, subscribe::TRIALS, offsets::TRIALS, exit::TRIALS];
 
 fn trials(ctx: &Arc<Ctx>) -> Vec<Trial> {
     let mut trials = Vec::new();
