@@ -6,6 +6,8 @@
 #![allow(clippy::print_stderr, reason = "the reason for an ignored trial goes to the terminal")]
 #![allow(clippy::disallowed_methods, reason = "tests read the environment themselves")]
 
+mod bad_input;
+mod cross;
 mod exit;
 mod groups;
 #[path = "../harness/mod.rs"]
@@ -51,9 +53,16 @@ impl Ctx {
 type Once = (&'static str, fn(&Ctx));
 type PerLibrary = (&'static str, fn(&Ctx, Library));
 
-const ONCE: &[&[Once]] = &[process::TRIALS, peers::TRIALS];
-const PER_LIBRARY: &[&[PerLibrary]] =
-    &[publish::TRIALS, subscribe::TRIALS, offsets::TRIALS, exit::TRIALS, signals::TRIALS];
+const ONCE: &[&[Once]] = &[process::TRIALS, peers::TRIALS, cross::ONCE];
+const PER_LIBRARY: &[&[PerLibrary]] = &[
+    publish::TRIALS,
+    subscribe::TRIALS,
+    offsets::TRIALS,
+    exit::TRIALS,
+    signals::TRIALS,
+    bad_input::TRIALS,
+    cross::TRIALS,
+];
 /// For libraries that have groups.
 const WITH_GROUPS: &[&[PerLibrary]] = &[groups::TRIALS];
 
