@@ -92,6 +92,7 @@ impl Kafka {
         let end = match end {
             Transaction::Commit => "commit",
             Transaction::Abort => "abort",
+            Transaction::Open => "open",
         };
         self.helper().must(&json!({"do": "produce", "topic": topic, "records": records, "transaction": end}));
     }
@@ -156,6 +157,8 @@ impl Drop for Kafka {
 pub(crate) enum Transaction {
     Commit,
     Abort,
+    /// Not at all, for the minute after which the broker aborts it.
+    Open,
 }
 
 /// A record as Java's client takes and gives it. To publish, `partition` and `timestamp` may be left out.

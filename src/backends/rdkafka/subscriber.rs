@@ -73,6 +73,10 @@ pub(crate) fn open_subscriber(settings: &Settings, plan: &SubscribePlan) -> Resu
     let mut conf = config::native(settings, Side::Consumer);
     if !plan.grouped {
         conf.retain(|(name, _)| name != "group.id" && name != "group.instance.id");
+        if !settings.is_set(KeyId::AutoOffsetReset) {
+            // What is deleted while it waits to be read costs no record that is left.
+            conf.push(("auto.offset.reset".to_owned(), "earliest".to_owned()));
+        }
     }
     let client = Client::new(Role::Consumer, &conf).map_err(|r| config::refused(settings, r))?;
     let data = Arc::new(client.new_queue());

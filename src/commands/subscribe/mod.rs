@@ -22,6 +22,7 @@ use crate::backends::{
 };
 use crate::cli::SubscribeArgs;
 use crate::console;
+use crate::offset::Bound;
 use crate::settings::{KeyId, Settings};
 use crate::stop::Stop;
 
@@ -100,7 +101,8 @@ fn bounds(
         // The group's own offsets are all there is to it.
         return Ok(Vec::new());
     }
-    resolve(subscriber, &partitions, &plan.offsets, exit)
+    let default = if grouped { Bound::Stored } else { Bound::Beginning };
+    resolve(subscriber, &partitions, &plan.offsets, default, exit)
 }
 
 /// An error for a partition that was asked for and that a topic does not have.
