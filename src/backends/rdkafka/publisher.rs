@@ -18,6 +18,38 @@ const FLUSH_SLICE: Duration = Duration::from_millis(5);
 /// How long records may take to be given back after the deadline.
 const PURGE_WAIT: Duration = Duration::from_secs(5);
 
+/// How soon the brokers are asked again before the first answer, at first and at most.
+const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(3), Duration::from_millis(500));
+/// How long such a question may take.
+const ASK_WAIT: Duration = Duration::from_millis(5);
+
+/// The time before the first answer to an idempotent producer.
+///
+/// librdkafka asks for a producer id when metadata comes in, and else every 500 ms; if the broker it
+/// would ask is just being connected to then, a single record takes half a second. Metadata asked
+/// for again makes it look again.
+#[derive(Debug)]
+struct FirstAnswer {
+    due: Instant,
+    pause: Duration,
+}
+
+impl FirstAnswer {
+    fn new() -> Self {
+        Self { due: Instant::now() + ASK_AGAIN.0, pause: ASK_AGAIN.0 }
+    }
+
+    /// True when it is time to ask; then the next time is later.
+    fn is_due(&mut self) -> bool {
+        let due = Instant::now() >= self.due;
+        if due {
+            self.pause = (self.pause * 2).min(ASK_AGAIN.1);
+            self.due = Instant::now() + self.pause;
+        }
+        due
+    }
+}
+
 /// What librdkafka is told to wait for more records when we decide ourselves (see [`Linger`]).
 const LONG_LINGER: Duration = Duration::from_secs(60);
 /// How long a flush lasts that only makes librdkafka send what it has.
@@ -116,6 +148,7 @@ fn transaction_error(what: &str, (code, reason): (Code, String)) -> Error {
 
 #[derive(Debug)]
 struct RdkafkaPublisher {
+    first_answer: Option<FirstAnswer>,
     transaction: Option<Transaction>,
     outbox: Outbox,
     queue: Arc<Queue>,
@@ -149,7 +182,9 @@ pub(crate) fn open_publisher(settings: &Settings, plan: &PublishPlan) -> Result<
         let wait = settings.duration(KeyId::RequestTimeout);
         client.begin_transaction(wait).map_err(|e| transaction_error("beginning the transaction", e))?;
     }
+    let first_answer = settings.bool(KeyId::EnableIdempotence).then(FirstAnswer::new);
     Ok(Box::new(RdkafkaPublisher {
+        first_answer,
         transaction,
         outbox: Outbox::new(client.clone(), topic),
         queue,
@@ -187,6 +222,19 @@ impl RdkafkaPublisher {
         Teller { sink, topic, receipts, max_request, delivered: 0, payload: 0, transaction }
     }
 
+    /// Asks the brokers again if the first answer is overdue; returns how long may be waited until
+    /// the next time.
+    fn ask_before(&mut self, wait: Duration) -> Duration {
+        let Some(first) = self.first_answer.as_mut().filter(|_| self.outbox.in_flight() > 0) else {
+            return wait;
+        };
+        if first.is_due() {
+            // Only what it sets off matters.
+            let _ = self.client.metadata(self.outbox.topic(), ASK_WAIT);
+        }
+        wait.min(first.due.saturating_duration_since(Instant::now()))
+    }
+
     /// Nudges librdkafka if it is time; returns how long may be waited until the next time.
     fn nudge_before(&mut self, wait: Duration) -> Duration {
         let Some(due) = self.linger.due().filter(|_| self.outbox.in_flight() > 0) else { return wait };
@@ -205,6 +253,7 @@ impl RdkafkaPublisher {
             return false;
         }
         if let Some(Event::Delivered(event)) = serve(event, &mut self.health, &self.log) {
+            self.first_answer = None;
             self.outbox.reports(&event, |report| tell.tell(report));
         }
         true
@@ -258,6 +307,7 @@ impl Publisher for RdkafkaPublisher {
 
     fn poll(&mut self, wait: Duration, sink: &mut dyn ReportSink) -> Result<usize> {
         let wait = self.nudge_before(wait);
+        let wait = self.ask_before(wait);
         let mut tell = self.told(sink);
         self.outbox.rejections(|report| tell.tell(report));
         let mut more = self.serve_one(wait, &mut tell);
