@@ -24,6 +24,7 @@ pub struct Cli {
 
 /// Flags of every command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct GlobalArgs {
     /// Brokers to ask first: host:port, several separated by commas [default: localhost:9092]
     #[arg(

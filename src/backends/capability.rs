@@ -1,7 +1,7 @@
 //! What each library can do, as data: one table feeds the checks before a run, `kps libs` and the
 //! README.
 
-use super::Purpose;
+use super::{Purpose, is_available};
 use crate::settings::{HIDDEN, KeyId, Library, Place, Settings};
 
 /// How far a library can do something.
@@ -235,9 +235,10 @@ pub(super) fn check(library: Library, settings: &Settings, purpose: Purpose) -> 
 }
 
 fn lack(capability: &Capability, library: Library, what: &str, place: &Place) -> String {
-    let able = Library::ALL.iter().find(|l| matches!(capability.of(**l), Yes | Stronger(_)));
+    let able = Library::ALL.into_iter().find(|l| matches!(capability.of(*l), Yes | Stronger(_)));
     let way_out = match able {
-        Some(able) => format!("--library {able} can"),
+        Some(able) if is_available(able) => format!("--library {able} can"),
+        Some(able) => format!("{able} can, build with --features {able}"),
         None => "no library here can".to_owned(),
     };
     format!("{what} ({place}): {library} cannot do this, {way_out}")
@@ -275,10 +276,13 @@ mod tests {
     fn a_lack_names_the_setting_its_place_and_who_can() {
         let settings = Settings::for_tests(Side::Producer, &[("compression.level", "3")]);
         let check = check(Library::Rskafka, &settings, Purpose::Publish);
-        assert_eq!(
-            check.lacks,
-            ["compression.level=3 (-X compression.level): rskafka cannot do this, --library rdkafka can"]
-        );
+        let can = if is_available(Library::Rdkafka) {
+            "--library rdkafka can"
+        } else {
+            "rdkafka can, build with --features rdkafka"
+        };
+        let expected = "compression.level=3 (-X compression.level): rskafka cannot do this";
+        assert_eq!(check.lacks, [format!("{expected}, {can}")]);
     }
 
     #[test]

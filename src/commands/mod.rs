@@ -113,6 +113,8 @@ fn dispatch(cli: &Cli) -> Result<Exit> {
         return libs::run(args);
     }
     let layers = config::layers(&cli.global, flags, overrides)?;
+    // Before anything else is missed because of them, such as the topic of a broken file.
+    layers.check()?;
     let context = Context { layers, stop: Stop::install()? };
     match &cli.command {
         Command::Publish(args) => publish::run(args, &context),

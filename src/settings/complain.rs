@@ -42,7 +42,7 @@ pub(super) fn unknown(entry: &Entry) -> Mistake {
     } else if matches!(entry.place, Place::Env(_)) || in_json(entry) || entry.scope == Scope::Rdkafka {
         String::new()
     } else {
-        format!("; librdkafka's own keys go under {}", written(entry, Scope::Rdkafka.prefix(), ""))
+        format!("; librdkafka's own keys are written {}", written(entry, Scope::Rdkafka.prefix(), "KEY"))
     };
     Mistake::new(&entry.place, format!("{name}{advice}"))
 }

@@ -57,7 +57,10 @@ impl Layers {
     }
 
     /// Finds every mistake there is.
-    fn check(&self) -> Result<(), Mistakes> {
+    ///
+    /// # Errors
+    /// All of them.
+    pub fn check(&self) -> Result<(), Mistakes> {
         let profile = self.profile();
         let (readings, mut mistakes) = self.read(&profile);
         // Values that do not go together are told only when each value is right by itself.
@@ -278,7 +281,7 @@ mod tests {
             "-X acks: -X takes KEY=VALUE",
             "-X linger.msec: unknown key, did you mean linger.ms?",
             "-X queue.buffering.max.kbytes: \"0\" is not a whole number of KiB from 1 to 2147483647",
-            "-X socket.keepalive.enable: unknown key; librdkafka's own keys go under rdkafka.",
+            "-X socket.keepalive.enable: unknown key; librdkafka's own keys are written rdkafka.KEY",
             "a.properties:1: unknown key kafka.producer.lingr.ms, did you mean kafka.producer.linger.ms?",
             "a.properties:2: kafka.consumer.acks is a setting of the producer: write kafka.producer.acks",
             "a.properties:3: kafka.linger.ms is a setting of the producer: write kafka.producer.linger.ms",
@@ -286,7 +289,7 @@ mod tests {
             "a.properties:5: kafka.consumer.fetch_max_wait_ms: \"1s\" is not a whole number of milliseconds from 0 to 300000",
             "a.properties:6: unknown key kafka.producer.value.serializer: keys and values go through as bytes; \
              delete it",
-            "a.properties:7: unknown key kafka.resilient.spool.dir; librdkafka's own keys go under kafka.rdkafka.",
+            "a.properties:7: unknown key kafka.resilient.spool.dir; librdkafka's own keys are written kafka.rdkafka.KEY",
             "a.properties:8: kafka.producer.profile is a setting of the whole run: write kafka.profile",
             "a.properties:9: unknown key kafka.rdkafka.",
         ];

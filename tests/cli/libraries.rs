@@ -1,0 +1,199 @@
+//! Which library runs, what is said when it is not here, and what it cannot do.
+use std::net::TcpListener;
+
+use serde_json::Value;
+
+use crate::harness::app::{Kps, Library};
+use crate::one_line;
+
+const ALL: [Library; 2] = [Library::Rdkafka, Library::Rskafka];
+
+fn is_here(library: Library) -> bool {
+    Library::all().contains(&library)
+}
+
+#[test]
+fn libs_tells_what_is_here_and_what_each_can_do() {
+    let report: Value =
+        serde_json::from_str(&Kps::new(["libs", "--output", "json"]).run().ok().silent().text()).unwrap();
+    let here: Vec<&str> = Library::all().into_iter().map(Library::name).collect();
+    assert_eq!(report["available"], serde_json::json!(here));
+    assert_eq!(report["recommended"], serde_json::json!(here.first()));
+    for library in ALL {
+        let one = &report["libraries"][library.name()];
+        assert_eq!(one["available"], is_here(library), "{one}");
+        assert_eq!(one["version"].is_string(), is_here(library), "{one}");
+        assert_eq!(one["features"].as_array().unwrap().is_empty(), !is_here(library), "{one}");
+        assert!(one["capabilities"].as_object().unwrap().contains_key("groups"), "{one}");
+        assert!(!one["performance"].as_str().unwrap().is_empty(), "{one}");
+    }
+    assert_eq!(report["libraries"]["rdkafka"]["capabilities"]["groups"], true);
+    assert_eq!(report["libraries"]["rskafka"]["capabilities"]["groups"], false);
+
+    let text = Kps::new(["libs"]).run().ok().silent().text();
+    for library in ALL {
+        let missing = format!("not built in: build with --features {}", library.name());
+        assert_eq!(text.contains(&missing), !is_here(library), "{text}");
+    }
+}
+
+#[test]
+fn check_answers_by_exit_code_only() {
+    for (name, library) in [
+        ("rdkafka", Library::Rdkafka),
+        ("confluent-kafka", Library::Rdkafka),
+        ("rskafka", Library::Rskafka),
+        ("kafka_python", Library::Rskafka),
+    ] {
+        let code = if is_here(library) { 0 } else { 1 };
+        Kps::new(["libs", "--check", name]).run().code(code).prints("").silent();
+    }
+}
+
+/// A broker that must not be called.
+fn untouched() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (listener, address)
+}
+
+/// One line with exit code 2, and no connection.
+#[track_caller]
+fn refused(args: &[&str]) -> String {
+    let (listener, address) = untouched();
+    let line = one_line(Kps::new(args).args(["-b", &address]), 2);
+    assert!(listener.accept().is_err(), "there was a connection: {args:?}");
+    line
+}
+
+#[cfg(not(any(feature = "rdkafka", feature = "rskafka")))]
+#[test]
+fn without_any_library_it_is_said_how_to_get_one() {
+    let none = "no Kafka library available: build with --features rdkafka or --features rskafka";
+    for library in [&[][..], &["--library", "rdkafka"], &["--library", "rskafka"], &["--library", "auto"]] {
+        for command in [&["publish", "t", "-m", "x"][..], &["subscribe", "t"]] {
+            assert_eq!(refused(&[command, library].concat()), none);
+        }
+    }
+}
+
+#[cfg(all(not(feature = "rdkafka"), feature = "rskafka"))]
+#[test]
+fn rdkafka_that_is_not_built_in_falls_back_with_one_warning() {
+    let port = crate::unreachable::closed_port();
+    let output = Kps::new(["publish", "t", "-m", "x", "--library", "rdkafka", "-b", &port]).run().code(4);
+    let said = crate::lines(&output);
+    assert_eq!(said.len(), 2, "{output}");
+    assert_eq!(
+        said[0],
+        "warning: --library: library rdkafka is not built in, rskafka runs instead \
+         (build with --features rdkafka to have it)"
+    );
+    assert!(said[1].contains(&port), "{output}");
+}
+
+#[cfg(all(not(feature = "rdkafka"), feature = "rskafka"))]
+#[test]
+fn a_fallback_drops_no_capability() {
+    let line = refused(&["publish", "t", "-m", "x", "--library", "rdkafka", "-X", "compression.level=3"]);
+    assert_eq!(
+        line,
+        "compression.level=3 (-X compression.level): rskafka cannot do this, rdkafka can, \
+         build with --features rdkafka"
+    );
+}
+
+#[cfg(all(feature = "rdkafka", not(feature = "rskafka")))]
+#[test]
+fn rskafka_that_is_not_built_in_is_refused_with_how_to_get_it() {
+    let line = refused(&["publish", "t", "-m", "x", "--library", "rskafka"]);
+    assert_eq!(line, "--library: library rskafka is not built in: build with --features rskafka");
+    let line = crate::lines(&Kps::new(["subscribe", "t"]).env("KPS_LIBRARY", "kafka-python").run().code(2));
+    assert_eq!(line, ["$KPS_LIBRARY: library rskafka is not built in: build with --features rskafka"]);
+}
+
+#[cfg(feature = "rskafka")]
+#[test]
+fn what_rskafka_cannot_do_is_refused_before_any_connection() {
+    let can = if cfg!(feature = "rdkafka") {
+        "--library rdkafka can"
+    } else {
+        "rdkafka can, build with --features rdkafka"
+    };
+    let publish = ["publish", "t", "-m", "x"];
+    let subscribe = ["subscribe", "t"];
+    for (command, args, what, place) in [
+        (
+            &publish[..],
+            &["-X", "enable.idempotence=true"][..],
+            "enable.idempotence=true",
+            "-X enable.idempotence",
+        ),
+        (&publish, &["-X", "compression.level=3"], "compression.level=3", "-X compression.level"),
+        (&publish, &["-X", "partitioner=fnv1a"], "partitioner=fnv1a", "-X partitioner"),
+        (&publish, &["-X", "rdkafka.debug=all"], "rdkafka.debug", "-X rdkafka.debug"),
+        (&publish, &["-X", "security.protocol=ssl"], "security.protocol=SSL", "-X security.protocol"),
+        (&publish, &["-X", "sasl.password=x"], "sasl.password=[hidden]", "-X sasl.password"),
+        (&subscribe, &["-g", "g"], "group.id=g", "-g"),
+        (&subscribe, &["-X", "group.id=g"], "group.id=g", "-X group.id"),
+        (&subscribe, &["-X", "client.rack=r"], "client.rack=r", "-X client.rack"),
+        (
+            &subscribe,
+            &["-X", "isolation.level=read_uncommitted"],
+            "isolation.level=read_uncommitted",
+            "-X isolation.level",
+        ),
+    ] {
+        let line = refused(&[command, args, &["--library", "rskafka"]].concat());
+        assert_eq!(line, format!("{what} ({place}): rskafka cannot do this, {can}"));
+    }
+}
+
+#[cfg(feature = "rskafka")]
+#[test]
+fn every_lack_is_told_with_its_place_in_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "kafka.library=rskafka\nkafka.producer.compression.level=3\nkafka.rdkafka.debug=all\n";
+    std::fs::write(dir.path().join("application.properties"), text).unwrap();
+    let line = one_line(Kps::new(["publish", "t", "-m", "x"]).dir(dir.path()), 2);
+    for part in ["(application.properties:2): rskafka cannot", "(application.properties:3): rskafka cannot"] {
+        assert!(line.contains(part), "{line}");
+    }
+}
+
+#[cfg(any(feature = "rdkafka", feature = "rskafka"))]
+#[test]
+fn what_no_library_can_do_says_so() {
+    let line = refused(&["publish", "t", "-m", "x", "-X", "transactional.id=tx"]);
+    assert!(line.starts_with("transactional.id=tx (-X transactional.id): "), "{line}");
+    assert!(line.contains("no library here can"), "{line}");
+}
+
+#[cfg(all(feature = "rdkafka", feature = "rskafka"))]
+#[test]
+fn auto_takes_the_library_that_can() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("n.json");
+    std::fs::write(&file, r#"{"source": "t", "group_id": "g"}"#).unwrap();
+    let file = file.to_str().unwrap();
+    // This form's own default is rskafka, which has no groups.
+    let line = one_line(Kps::new(["subscribe", "--props", file]).dir(dir.path()), 2);
+    assert!(line.starts_with("group.id=g (") && line.ends_with("--library rdkafka can"), "{line}");
+    let port = crate::unreachable::closed_port();
+    let args = ["subscribe", "--props", file, "--library", "auto", "-b", &port];
+    let line = one_line(Kps::new(args).dir(dir.path()), 4);
+    assert!(line.contains(&port), "{line}");
+}
+
+#[cfg(feature = "rskafka")]
+#[test]
+fn weaker_acknowledgement_runs_stronger_with_one_warning() {
+    let port = crate::unreachable::closed_port();
+    let publish = ["publish", "t", "-m", "x", "--library", "rskafka", "--acks", "1", "-b", &port];
+    let output = Kps::new(publish).run().code(4);
+    let said = crate::lines(&output);
+    assert_eq!(said.len(), 2, "{output}");
+    assert_eq!(said[0], "warning: acks=1 (--acks) on rskafka runs as acks=all: stronger and slower");
+    one_line(Kps::new(publish).args(["-q"]), 4);
+}
