@@ -17,7 +17,10 @@ const ALWAYS: &[(&str, &str)] = &[
 ];
 
 /// The same for publishing.
-const PRODUCER: &[(&str, &str)] = &[];
+const PRODUCER: &[(&str, &str)] = &[
+    // Records without a key are spread by us (native/spread.rs).
+    (super::native::STICKY, "0"),
+];
 
 /// The same for subscribing. Offsets are committed by us, after the output was written.
 const CONSUMER: &[(&str, &str)] = &[

@@ -4,6 +4,7 @@ mod config;
 mod errors;
 mod native;
 mod publisher;
+mod split;
 mod subscriber;
 
 pub(super) use native::build;

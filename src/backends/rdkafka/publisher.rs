@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::native::{Client, Code, Event, Outbox, Queue, Report, Role, TIMESTAMP_ZERO, Topic};
+use super::native::{Client, Code, Event, Outbox, QUEUE_FULL, Queue, Report, Role, TIMESTAMP_ZERO, Topic};
+use super::split::Split;
 use super::{Health, TOPIC_WAIT, config, connect, errors, partitions_of, serve};
 use crate::backends::{
     Error, ErrorKind, Fate, Log, PublishPlan, Publisher, ReportSink, Result, Waker,
@@ -13,6 +14,8 @@ use crate::backends::{
 use crate::record::Batch;
 use crate::settings::{KeyId, Settings, Side};
 
+/// The broker's MESSAGE_TOO_LARGE, and librdkafka's for a record that is too large by itself.
+const TOO_LARGE: Code = Code(10);
 /// The longest time spent inside a flush before reports are served again.
 const FLUSH_SLICE: Duration = Duration::from_millis(5);
 /// How long records may take to be given back after the deadline.
@@ -146,10 +149,17 @@ fn transaction_error(what: &str, (code, reason): (Code, String)) -> Error {
     Error::new(errors::kind(code), format!("{what}: {}", super::plain_reason(&reason)))
 }
 
+/// What goes from one round of telling to the next.
+#[derive(Debug, Default)]
+struct Carried {
+    split: Split,
+    transaction: Option<Transaction>,
+}
+
 #[derive(Debug)]
 struct RdkafkaPublisher {
+    carried: Carried,
     first_answer: Option<FirstAnswer>,
-    transaction: Option<Transaction>,
     outbox: Outbox,
     queue: Arc<Queue>,
     client: Client,
@@ -184,8 +194,8 @@ pub(crate) fn open_publisher(settings: &Settings, plan: &PublishPlan) -> Result<
     }
     let first_answer = settings.bool(KeyId::EnableIdempotence).then(FirstAnswer::new);
     Ok(Box::new(RdkafkaPublisher {
+        carried: Carried { split: Split::default(), transaction },
         first_answer,
-        transaction,
         outbox: Outbox::new(client.clone(), topic),
         queue,
         client,
@@ -217,9 +227,9 @@ fn open_topic(
 impl RdkafkaPublisher {
     fn told<'a>(&mut self, sink: &'a mut dyn ReportSink) -> Teller<'a> {
         let (receipts, max_request) = (self.receipts, self.max_request);
-        let transaction = self.transaction.take();
+        let carried = std::mem::take(&mut self.carried);
         let topic = Arc::clone(&self.topic);
-        Teller { sink, topic, receipts, max_request, delivered: 0, payload: 0, transaction }
+        Teller { sink, carried, topic, receipts, max_request, delivered: 0, payload: 0 }
     }
 
     /// Asks the brokers again if the first answer is overdue; returns how long may be waited until
@@ -261,7 +271,9 @@ impl RdkafkaPublisher {
 
     /// Ends the transaction, if there is one, and tells its records.
     fn end_transaction(&mut self, deadline: Instant, sink: &mut dyn ReportSink) -> Result<()> {
-        let Some(Transaction { records, payload, failed }) = self.transaction.take() else { return Ok(()) };
+        let Some(Transaction { records, payload, failed }) = self.carried.transaction.take() else {
+            return Ok(());
+        };
         let wait = deadline.saturating_duration_since(Instant::now()).max(PURGE_WAIT);
         let commit = !failed;
         let ended = self.client.end_transaction(commit, wait);
@@ -282,6 +294,27 @@ impl RdkafkaPublisher {
         ))
     }
 
+    /// Records without an outcome.
+    fn owed(&self) -> usize {
+        self.outbox.in_flight() + self.carried.split.len()
+    }
+
+    /// Sends again, in smaller groups, what was refused for the size of its batch.
+    fn resend(&mut self, tell: &mut Teller<'_>) {
+        if self.outbox.in_flight() > 0 || !tell.carried.split.is_busy() {
+            return;
+        }
+        if let Some((batch, index)) = tell.carried.split.settle() {
+            tell.tell_undelivered(&Report::of(&batch, index, TOO_LARGE));
+        }
+        let Some(group) = tell.carried.split.next_group() else { return };
+        for (batch, index) in group {
+            self.outbox.produce(&batch, index..index + 1);
+        }
+        // As one batch, now.
+        self.client.flush(NUDGE);
+    }
+
     fn fatal(&self) -> Result<()> {
         match &self.health.fatal {
             None => Ok(()),
@@ -299,6 +332,9 @@ impl Publisher for RdkafkaPublisher {
     }
 
     fn send(&mut self, batch: &Arc<Batch>, records: Range<usize>) -> Result<usize> {
+        if self.carried.split.is_busy() {
+            return Ok(0);
+        }
         let n = records.len();
         let taken = self.outbox.produce(batch, records);
         self.linger.offered(n, taken);
@@ -314,28 +350,32 @@ impl Publisher for RdkafkaPublisher {
         while more {
             more = self.serve_one(Duration::ZERO, &mut tell);
         }
-        self.transaction = tell.finish();
+        self.resend(&mut tell);
+        self.carried = tell.finish();
         if let Some(trouble) = self.health.trouble.take() {
             sink.warn(&super::plain_reason(&trouble));
         }
         self.fatal()?;
-        Ok(self.outbox.in_flight())
+        Ok(self.owed())
     }
 
     fn close(mut self: Box<Self>, deadline: Instant, sink: &mut dyn ReportSink) -> Result<()> {
         let mut ended = Ok(0);
-        while self.outbox.in_flight() > 0 && ended.is_ok() && Instant::now() < deadline {
+        while self.owed() > 0 && ended.is_ok() && Instant::now() < deadline {
             self.client.flush(FLUSH_SLICE);
             ended = self.poll(Duration::ZERO, sink);
         }
-        if self.outbox.in_flight() > 0 {
+        if self.owed() > 0 {
             self.client.purge();
             let limit = Instant::now() + PURGE_WAIT;
             let mut tell = self.told(sink);
             while self.outbox.in_flight() > 0 && Instant::now() < limit {
                 self.serve_one(Duration::from_millis(100), &mut tell);
             }
-            self.transaction = tell.finish();
+            for (batch, index) in tell.carried.split.give_up() {
+                tell.tell_undelivered(&Report::of(&batch, index, TOO_LARGE));
+            }
+            self.carried = tell.finish();
         }
         let transaction = self.end_transaction(deadline, sink);
         ended.and(transaction)
@@ -345,7 +385,7 @@ impl Publisher for RdkafkaPublisher {
 /// Translates reports for the sink; successes are added up and told once a call.
 struct Teller<'a> {
     sink: &'a mut dyn ReportSink,
-    transaction: Option<Transaction>,
+    carried: Carried,
     topic: Arc<str>,
     receipts: bool,
     max_request: i64,
@@ -366,7 +406,14 @@ impl Teller<'_> {
     }
 
     fn tell_failure(&mut self, report: &Report<'_>) {
-        if let Some(transaction) = &mut self.transaction {
+        if report.code == TOO_LARGE && report.partition >= 0 {
+            return self.carried.split.refuse(report.batch, report.index);
+        }
+        self.tell_undelivered(report);
+    }
+
+    fn tell_undelivered(&mut self, report: &Report<'_>) {
+        if let Some(transaction) = &mut self.carried.transaction {
             transaction.failed = true;
         }
         let line = report.batch.spans()[report.index].line;
@@ -376,6 +423,10 @@ impl Teller<'_> {
                 _ if report.code == TIMESTAMP_ZERO => Error::new(
                     ErrorKind::Unsupported,
                     "timestamp 0 cannot be sent by rdkafka: use --library rskafka",
+                ),
+                _ if report.code == QUEUE_FULL => Error::new(
+                    ErrorKind::TooLarge,
+                    format!("record of {} bytes is larger than buffer.memory", r.payload_len()),
                 ),
                 ErrorKind::TooLarge => too_large(r.payload_len(), self.max_request),
                 ErrorKind::UnknownTopic if r.partition >= 0 => {
@@ -389,8 +440,8 @@ impl Teller<'_> {
     }
 
     /// Tells what was added up, or adds it to the transaction.
-    fn finish(mut self) -> Option<Transaction> {
-        match &mut self.transaction {
+    fn finish(mut self) -> Carried {
+        match &mut self.carried.transaction {
             Some(transaction) => {
                 transaction.records += self.delivered;
                 transaction.payload += self.payload;
@@ -398,7 +449,7 @@ impl Teller<'_> {
             None if self.delivered > 0 => self.sink.delivered(self.delivered, self.payload),
             None => {}
         }
-        self.transaction
+        self.carried
     }
 }
 
@@ -406,9 +457,7 @@ fn too_large(bytes: usize, max_request: i64) -> Error {
     if bytes as i64 > max_request {
         return larger_than_allowed(bytes, max_request);
     }
-    let text = format!(
-        "record of {bytes} bytes was refused: its batch is larger than the topic's max.message.bytes"
-    );
+    let text = format!("record of {bytes} bytes is larger than the topic's max.message.bytes");
     Error::new(ErrorKind::TooLarge, text)
 }
 

@@ -61,6 +61,10 @@ struct Refused {
     error: Error,
 }
 
+/// Bytes of records without a key that go to one partition before the next: the Java client's default
+/// batch.size (KIP-794). Batches are larger all the same, since they fill side by side.
+const STICKY_BYTES: usize = 16 << 10;
+
 impl RskafkaPublisher {
     /// Connects and looks up the topic.
     ///
@@ -305,7 +309,7 @@ impl Router {
         let count = self.block_on(self.shared.cluster.partitions_of(topic, self.config.create))?;
         let count = Arc::new(AtomicI32::new(count));
         lock(&self.counts).push((topic.to_owned(), Arc::clone(&count)));
-        let partitioner = Partitioner::new(self.config.strategy, self.config.cut.bytes);
+        let partitioner = Partitioner::new(self.config.strategy, self.config.cut.bytes.min(STICKY_BYTES));
         Ok(Found { count, partitioner, queues: Vec::new() })
     }
 

@@ -8,9 +8,10 @@
 
 mod consume;
 mod produce;
+mod spread;
 
 pub(super) use consume::{Fetched, Pushed};
-pub(super) use produce::{Outbox, Report, TIMESTAMP_ZERO};
+pub(super) use produce::{Outbox, QUEUE_FULL, Report, TIMESTAMP_ZERO};
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fmt;
@@ -20,6 +21,8 @@ use std::time::Duration;
 
 use ::rdkafka::bindings as rd;
 use ::rdkafka::topic_partition_list::TopicPartitionList;
+
+use self::spread::Spread;
 
 /// A librdkafka error code (negative: its own; positive: the protocol's), kept as a number because
 /// a broker may send one that the binding's enum does not have.
@@ -104,7 +107,11 @@ impl Drop for EventPtr {
     }
 }
 
-struct Handle(NonNull<rd::rd_kafka_t>);
+/// The handle, and what librdkafka calls back into as long as it lives.
+struct Handle(
+    NonNull<rd::rd_kafka_t>,
+    #[allow(dead_code, reason = "kept for the call-back")] Option<Box<Spread>>,
+);
 
 // SAFETY: librdkafka's handles may be used from any thread (its INTRODUCTION.md, "Threads").
 unsafe impl Send for Handle {}
@@ -167,13 +174,17 @@ impl Client {
                 }
             };
             rd::rd_kafka_conf_set_events(conf, events);
+            let spread = if role == Role::Producer { spread_of(settings) } else { None };
+            if let Some(spread) = &spread {
+                spread.install(conf);
+            }
             let rk = rd::rd_kafka_new(kind, conf, reason.as_mut_ptr(), 512);
             let Some(rk) = NonNull::new(rk) else {
                 rd::rd_kafka_conf_destroy(conf);
                 return Err(Refused { name: String::new(), reason: text(reason.as_ptr()) });
             };
             rd::rd_kafka_set_log_queue(rk.as_ptr(), ptr::null_mut());
-            Ok(Self { handle: Arc::new(Handle(rk)) })
+            Ok(Self { handle: Arc::new(Handle(rk, spread)) })
         }
     }
 
@@ -350,6 +361,17 @@ impl Client {
         unsafe { rd::rd_kafka_purge(self.ptr(), rd::RD_KAFKA_PURGE_F_QUEUE | rd::RD_KAFKA_PURGE_F_INFLIGHT) };
     }
 }
+
+/// Our own spreading of records without a key, unless librdkafka's was asked for by its setting.
+fn spread_of(settings: &[(String, String)]) -> Option<Box<Spread>> {
+    let value =
+        |key: &str| settings.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+    let theirs = value(STICKY).is_some_and(|ms| ms != "0");
+    value("partitioner").filter(|_| !theirs).and_then(Spread::of)
+}
+
+/// librdkafka's setting for its own spreading; 0 lets it ask a partitioner for every record.
+pub(super) const STICKY: &str = "sticky.partitioning.linger.ms";
 
 /// An error object of librdkafka's, read and destroyed, with its code; null is success.
 unsafe fn told(error: *mut rd::rd_kafka_error_t) -> Result<(), (Code, String)> {

@@ -19,7 +19,7 @@ pub(in crate::backends::rdkafka) struct Report<'a> {
     pub(in crate::backends::rdkafka) code: Code,
     /// True unless the record certainly is not in the topic.
     pub(in crate::backends::rdkafka) possibly_written: bool,
-    pub(in crate::backends::rdkafka) batch: &'a Batch,
+    pub(in crate::backends::rdkafka) batch: &'a Arc<Batch>,
     pub(in crate::backends::rdkafka) index: usize,
     pub(in crate::backends::rdkafka) partition: i32,
     pub(in crate::backends::rdkafka) offset: i64,
@@ -160,6 +160,11 @@ impl Outbox {
                 self.messages.clear();
                 return i;
             }
+            if code == QUEUE_FULL {
+                // It was too large for the queue, and kept those behind it from being looked at.
+                self.messages.clear();
+                return i + 1;
+            }
         }
         self.messages.clear();
         n
@@ -172,7 +177,7 @@ impl Outbox {
             if let Some(Some(held)) = self.held.get_mut(slot as usize) {
                 held.unreported += 1;
             }
-        } else if code == QUEUE_FULL {
+        } else if code == QUEUE_FULL && self.in_flight > 0 {
             return false;
         } else {
             self.rejected.push(Rejected { batch: Arc::clone(batch), index, code });
@@ -261,15 +266,7 @@ impl Outbox {
     /// Tells every record that was refused on the spot.
     pub(in crate::backends::rdkafka) fn rejections(&mut self, mut tell: impl FnMut(&Report<'_>)) {
         for r in self.rejected.drain(..) {
-            tell(&Report {
-                code: r.code,
-                possibly_written: false,
-                batch: &r.batch,
-                index: r.index,
-                partition: -1,
-                offset: -1,
-                timestamp: -1,
-            });
+            tell(&Report::of(&r.batch, r.index, r.code));
         }
     }
 
@@ -335,7 +332,8 @@ impl Drop for Outbox {
 /// that timestamp is refused rather than changed.
 pub(in crate::backends::rdkafka) const TIMESTAMP_ZERO: Code = Code(i32::MIN);
 const UNKNOWN_TOPIC: Code = Code(-188);
-const QUEUE_FULL: Code = Code(-184);
+/// librdkafka's queue has no room; with nothing in it, the record alone is larger.
+pub(in crate::backends::rdkafka) const QUEUE_FULL: Code = Code(-184);
 
 fn is_plain(span: &Span) -> bool {
     span.headers.1 == 0 && span.timestamp < 0 && span.topic == 0
@@ -393,7 +391,12 @@ unsafe fn header_list(headers: &impl Headers) -> *mut rd::rd_kafka_headers_t {
     }
 }
 
-impl Report<'_> {
+impl<'a> Report<'a> {
+    /// A report that librdkafka did not make.
+    pub(in crate::backends::rdkafka) fn of(batch: &'a Arc<Batch>, index: usize, code: Code) -> Self {
+        Self { code, possibly_written: false, batch, index, partition: -1, offset: -1, timestamp: -1 }
+    }
+
     /// Bytes of key and value.
     pub(in crate::backends::rdkafka) fn payload_len(&self) -> usize {
         let span = &self.batch.spans()[self.index];
