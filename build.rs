@@ -11,6 +11,7 @@ fn main() {
         && let Ok(hash) = String::from_utf8(out.stdout)
     {
         let version = std::env!("CARGO_PKG_VERSION");
-        println!("cargo::rustc-env=KPS_GIT_HASH={version} ({})", hash.trim());
+        // Not KPS_...: `cargo run` leaves it in the environment, where such names are settings.
+        println!("cargo::rustc-env=GIT_VERSION_OF_KPS={version} ({})", hash.trim());
     }
 }

@@ -341,7 +341,7 @@ fn push(layer: &mut Layer, flag: &str, key: KeyId, value: &Option<String>) {
 }
 
 fn version() -> &'static str {
-    match option_env!("KPS_GIT_HASH") {
+    match option_env!("GIT_VERSION_OF_KPS") {
         Some(hash) => hash,
         None => env!("CARGO_PKG_VERSION"),
     }

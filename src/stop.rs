@@ -81,6 +81,12 @@ impl Stop {
         self.inner.readable.as_fd()
     }
 
+    /// Makes [`Stop::fd`] readable without a signal: the run ends for a reason of its own.
+    pub fn end(&self) {
+        // A full pipe is readable, which is all it is for.
+        let _ = rustix::io::write(&self.inner.writable, b"!");
+    }
+
     /// Calls `waker` on the first signal, or now if it has come already.
     pub fn on_stop(&self, waker: impl Fn() + Send + 'static) {
         if self.signal().is_some() {
@@ -94,8 +100,7 @@ impl Stop {
         if !first || !self.inner.armed.load(Ordering::SeqCst) {
             self.leave(signal);
         }
-        // A full pipe is readable, which is all it is for.
-        let _ = rustix::io::write(&self.inner.writable, b"!");
+        self.end();
         for waker in self.inner.wakers.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             waker();
         }

@@ -72,8 +72,8 @@ pub const CAPABILITIES: &[Capability] = &[
     },
     Capability {
         name: "transactions",
-        doc: "publishing in a transaction (`transactional.id`)",
-        rdkafka: No,
+        doc: "publishing all of the input in one transaction (`transactional.id`)",
+        rdkafka: Yes,
         rskafka: No,
         asked: By(&[(KeyId::TransactionalId, &[])]),
     },

@@ -55,6 +55,9 @@ pub trait ReportSink {
         fate: Fate,
         error: &Error,
     );
+    /// These many records were acknowledged in a transaction that was not committed: they are not
+    /// delivered, nor were they told as such.
+    fn aborted(&mut self, records: u64);
     /// Something to tell the user as one warning line (a broker gone, records sent again).
     fn warn(&mut self, message: &str);
 }
@@ -115,6 +118,28 @@ pub struct SubscribePlan {
 fn pattern_takes(pattern: &regex::Regex, topic: &str) -> bool {
     let internal = pattern.as_str().trim_start_matches('^').starts_with("__");
     (internal || !topic.starts_with("__")) && pattern.is_match(topic)
+}
+
+/// No such topic, in the same words from every library.
+#[cfg(any(feature = "rdkafka", feature = "rskafka"))]
+fn unknown_topic(topic: &str) -> Error {
+    let text = format!(
+        "unknown topic {topic}: create it, or allow the broker to create topics (auto.create.topics.enable)"
+    );
+    Error::new(ErrorKind::UnknownTopic, text)
+}
+
+/// No broker could be used, in the same words from every library.
+#[cfg(any(feature = "rdkafka", feature = "rskafka"))]
+fn not_reached(kind: ErrorKind, servers: &[String], reason: &str) -> Error {
+    Error::new(kind, format!("no broker reached at {}: {reason}", servers.join(",")))
+}
+
+/// A record that is too large by itself, in the same words from every library.
+#[cfg(any(feature = "rdkafka", feature = "rskafka"))]
+fn too_large(bytes: usize, limit: impl fmt::Display) -> Error {
+    let text = format!("record of {bytes} bytes is larger than max.request.size {limit}");
+    Error::new(ErrorKind::TooLarge, text)
 }
 
 /// The error for a partition that a topic does not have.

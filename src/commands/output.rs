@@ -74,6 +74,24 @@ impl Output {
         gone
     }
 
+    /// Writes the buffer, also to a pipe that somebody else has made non-blocking.
+    fn write(&mut self) -> io::Result<()> {
+        let mut rest = self.buffer.as_slice();
+        while !rest.is_empty() {
+            match self.file.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => rest = rest.get(n..).unwrap_or_default(),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    // Its errors come back with the next write.
+                    let _ = poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], None);
+                }
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
     /// Writes what is in the buffer.
     ///
     /// # Errors
@@ -83,7 +101,7 @@ impl Output {
             self.buffer.clear();
             return Ok(Written::Closed);
         }
-        let result = self.file.write_all(&self.buffer);
+        let result = self.write();
         self.buffer.clear();
         match result {
             Ok(()) => Ok(Written::All),

@@ -6,10 +6,18 @@
 #![allow(clippy::print_stderr, reason = "the reason for an ignored trial goes to the terminal")]
 #![allow(clippy::disallowed_methods, reason = "tests read the environment themselves")]
 
+mod bad_input;
+mod cross;
+mod exit;
+mod groups;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod offsets;
 mod peers;
 mod process;
+mod publish;
+mod signals;
+mod subscribe;
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -45,8 +53,18 @@ impl Ctx {
 type Once = (&'static str, fn(&Ctx));
 type PerLibrary = (&'static str, fn(&Ctx, Library));
 
-const ONCE: &[&[Once]] = &[process::TRIALS, peers::TRIALS];
-const PER_LIBRARY: &[&[PerLibrary]] = &[];
+const ONCE: &[&[Once]] = &[process::TRIALS, peers::TRIALS, cross::ONCE];
+const PER_LIBRARY: &[&[PerLibrary]] = &[
+    publish::TRIALS,
+    subscribe::TRIALS,
+    offsets::TRIALS,
+    exit::TRIALS,
+    signals::TRIALS,
+    bad_input::TRIALS,
+    cross::TRIALS,
+];
+/// For libraries that have groups.
+const WITH_GROUPS: &[&[PerLibrary]] = &[groups::TRIALS];
 
 fn trials(ctx: &Arc<Ctx>) -> Vec<Trial> {
     let mut trials = Vec::new();
@@ -60,8 +78,9 @@ fn trials(ctx: &Arc<Ctx>) -> Vec<Trial> {
     for &(name, run) in ONCE.iter().copied().flatten() {
         add(name.to_owned(), Box::new(run));
     }
-    for &(name, run) in PER_LIBRARY.iter().copied().flatten() {
-        for library in Library::all() {
+    for library in Library::all() {
+        let groups = if library.has_groups() { WITH_GROUPS } else { &[] };
+        for &(name, run) in PER_LIBRARY.iter().chain(groups).copied().flatten() {
             add(format!("{}::{name}", library.name()), Box::new(move |ctx| run(ctx, library)));
         }
     }

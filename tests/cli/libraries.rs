@@ -165,8 +165,11 @@ fn every_lack_is_told_with_its_place_in_the_file() {
 #[cfg(any(feature = "rdkafka", feature = "rskafka"))]
 #[test]
 fn what_no_library_can_do_says_so() {
-    let line = refused(&["publish", "t", "-m", "x", "-X", "transactional.id=tx"]);
-    assert!(line.starts_with("transactional.id=tx (-X transactional.id): "), "{line}");
+    let line = refused(&["subscribe", "t", "-X", "partition.assignment.strategy=sticky"]);
+    assert!(
+        line.starts_with("partition.assignment.strategy=sticky (-X partition.assignment.strategy): "),
+        "{line}"
+    );
     assert!(line.contains("no library here can"), "{line}");
 }
 

@@ -36,6 +36,11 @@ impl Library {
             Self::Rskafka => "rskafka",
         }
     }
+
+    /// Whether it can be a member of a consumer group.
+    pub(crate) fn has_groups(self) -> bool {
+        self == Self::Rdkafka
+    }
 }
 
 /// A run of `kps` to be: no environment of ours, no properties file unless asked, a time limit.

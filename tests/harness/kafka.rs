@@ -92,15 +92,23 @@ impl Kafka {
         let end = match end {
             Transaction::Commit => "commit",
             Transaction::Abort => "abort",
+            Transaction::Open => "open",
         };
         self.helper().must(&json!({"do": "produce", "topic": topic, "records": records, "transaction": end}));
     }
 
-    /// All records of a topic as Java's consumer sees them, aborted ones left out, in the order of each partition.
+    /// All records of a topic as Java's consumer sees them, aborted ones left out, partition by partition.
     pub(crate) fn consume(&self, topic: &str) -> Vec<Record> {
         let config = json!({"isolation.level": "read_committed"});
         let records = self.helper().must(&json!({"do": "consume", "topic": topic, "config": config}));
-        records.as_array().unwrap().iter().map(Record::from_json).collect()
+        let mut records: Vec<_> = records.as_array().unwrap().iter().map(Record::from_json).collect();
+        records.sort_by_key(|record| (record.partition, record.offset));
+        records
+    }
+
+    /// As [`Kafka::consume`]: key, headers and value alone.
+    pub(crate) fn contents(&self, topic: &str) -> Vec<Record> {
+        self.consume(topic).into_iter().map(Record::content).collect()
     }
 
     /// The first offset of each partition.
@@ -149,6 +157,8 @@ impl Drop for Kafka {
 pub(crate) enum Transaction {
     Commit,
     Abort,
+    /// Not at all, for the minute after which the broker aborts it.
+    Open,
 }
 
 /// A record as Java's client takes and gives it. To publish, `partition` and `timestamp` may be left out.

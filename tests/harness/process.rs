@@ -119,6 +119,15 @@ impl Running {
         self.finish().unwrap_or_else(|killed| panic!("{killed}"))
     }
 
+    /// As [`Running::wait`], with standard input left open: the child ends for a reason of its own.
+    #[track_caller]
+    pub(crate) fn wait_with_open_stdin(mut self) -> Output {
+        let stdin = self.stdin.take();
+        let output = self.wait();
+        drop(stdin);
+        output
+    }
+
     /// As [`Running::wait`], where a child killed past its limit is an error that shows its output.
     pub(crate) fn finish(mut self) -> Result<Output, String> {
         self.close_stdin();

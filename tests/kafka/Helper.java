@@ -164,14 +164,15 @@ final class Helper {
 
     /**
      * {@code topic, records: [{partition, timestamp, key, value, headers: [[name, value]]}], config, transaction}, where
-     * transaction is {@code commit} or {@code abort}; returns {@code [[partition, offset]]}.
+     * transaction is {@code commit}, {@code abort} or {@code open}; returns {@code [[partition, offset]]}.
      */
     private JsonNode produce(JsonNode request) throws Exception {
         Map<String, Object> config = with(request.path("config"));
         String transaction = request.path("transaction").asText("");
         if (!transaction.isEmpty()) config.put("transactional.id", "helper-" + System.nanoTime());
         ByteArraySerializer bytes = new ByteArraySerializer();
-        try (KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(config, bytes, bytes)) {
+        KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(config, bytes, bytes);
+        try (AutoCloseable closed = transaction.equals("open") ? () -> {} : producer) {
             if (!transaction.isEmpty()) {
                 producer.initTransactions();
                 producer.beginTransaction();

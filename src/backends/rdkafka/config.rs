@@ -43,8 +43,24 @@ pub(super) fn native(settings: &Settings, side: Side) -> Vec<(String, String)> {
             all.push((name, value));
         }
     }
+    if side == Side::Producer && settings.text(KeyId::TransactionalId).is_some() {
+        // A record must not have more time than the transaction it is in.
+        all.push(("transaction.timeout.ms".to_owned(), settings.int(KeyId::DeliveryTimeout).to_string()));
+    }
     all.extend(settings.passthrough().iter().map(|(name, value, _)| (name.clone(), value.clone())));
     all
+}
+
+/// Replaces the value of a key unless the user gave librdkafka one of its own.
+pub(super) fn set_default(conf: &mut [(String, String)], settings: &Settings, id: KeyId, value: String) {
+    let Some(native) = id.key().librdkafka else { return };
+    let theirs = |name: &str| name == native.name || name == id.key().java;
+    if settings.passthrough().iter().any(|(name, ..)| theirs(name)) {
+        return;
+    }
+    if let Some(entry) = conf.iter_mut().find(|(name, _)| *name == native.name) {
+        entry.1 = value;
+    }
 }
 
 fn translate(settings: &Settings, key: &Key) -> Option<(String, String)> {

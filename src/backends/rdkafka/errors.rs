@@ -68,9 +68,10 @@ pub(super) fn error(code: Code, what: impl Into<String>) -> Error {
 fn lower(text: &str) -> String {
     let text = text.strip_prefix("Broker: ").or_else(|| text.strip_prefix("Local: ")).unwrap_or(text);
     let mut chars = text.trim_end_matches('.').chars();
-    match chars.next() {
-        Some(first) => first.to_lowercase().chain(chars).collect(),
-        None => String::new(),
+    match (chars.next(), chars.clone().next()) {
+        (Some(first), Some(second)) if second.is_uppercase() => format!("{first}{}", chars.as_str()),
+        (Some(first), _) => first.to_lowercase().chain(chars).collect(),
+        (None, _) => String::new(),
     }
 }
 
@@ -104,5 +105,6 @@ mod tests {
     #[test]
     fn messages_are_lower_case_without_a_prefix() {
         assert_eq!(error(Code(3), "topic t").to_string(), "topic t: unknown topic or partition");
+        assert_eq!(lower("Broker: API version not supported"), "API version not supported");
     }
 }

@@ -13,7 +13,7 @@ pub(crate) use subscriber::open_subscriber;
 use std::time::{Duration, Instant};
 
 use self::native::{Client, Code, Event, Queue, Topic};
-use super::{Error, ErrorKind, Log, Result};
+use super::{Error, ErrorKind, Log, Result, not_reached, unknown_topic};
 use crate::settings::{KeyId, Settings};
 
 /// How long a topic may take to show up after it was created by asking for it.
@@ -58,9 +58,8 @@ impl Health {
     /// Why no broker can be used, as an error that names the addresses asked.
     fn error(&self, settings: &Settings) -> Error {
         let kind = self.permanent.unwrap_or(ErrorKind::Unreachable);
-        let servers = settings.bootstrap().join(",");
         let reason = self.trouble.as_deref().unwrap_or("no answer");
-        Error::new(kind, format!("no broker reached at {servers}: {}", plain_reason(reason)))
+        not_reached(kind, &settings.bootstrap(), &plain_reason(reason))
     }
 }
 
@@ -160,15 +159,6 @@ fn partitions_of(
         let mut health = Health::default();
         drop(serve(queue.poll(Duration::from_millis(100)), &mut health, log));
     }
-}
-
-fn unknown_topic(name: &str) -> Error {
-    Error::new(
-        ErrorKind::UnknownTopic,
-        format!(
-            "unknown topic {name}: create it, or allow the broker to create topics (auto.create.topics.enable)"
-        ),
-    )
 }
 
 #[cfg(test)]

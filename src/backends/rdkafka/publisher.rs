@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::native::{Client, Code, Event, Outbox, Queue, Report, Role, TIMESTAMP_ZERO, Topic};
-use super::{Health, TOPIC_WAIT, config, connect, errors, partitions_of, serve, unknown_topic};
+use super::{Health, TOPIC_WAIT, config, connect, errors, partitions_of, serve};
 use crate::backends::{
-    Error, ErrorKind, Fate, Log, PublishPlan, Publisher, ReportSink, Result, Waker, unknown_partition,
+    Error, ErrorKind, Fate, Log, PublishPlan, Publisher, ReportSink, Result, Waker,
+    too_large as larger_than_allowed, unknown_partition, unknown_topic,
 };
 use crate::record::Batch;
 use crate::settings::{KeyId, Settings, Side};
@@ -17,11 +18,142 @@ const FLUSH_SLICE: Duration = Duration::from_millis(5);
 /// How long records may take to be given back after the deadline.
 const PURGE_WAIT: Duration = Duration::from_secs(5);
 
+/// How soon the brokers are asked again before the first answer, at first and at most.
+const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(3), Duration::from_millis(500));
+/// How long such a question may take.
+const ASK_WAIT: Duration = Duration::from_millis(5);
+
+/// The time before the first answer to an idempotent producer.
+///
+/// librdkafka asks for a producer id when metadata comes in, and else every 500 ms; if the broker it
+/// would ask is just being connected to then, a single record takes half a second. Metadata asked
+/// for again makes it look again.
+#[derive(Debug)]
+struct FirstAnswer {
+    due: Instant,
+    pause: Duration,
+}
+
+impl FirstAnswer {
+    fn new() -> Self {
+        Self { due: Instant::now() + ASK_AGAIN.0, pause: ASK_AGAIN.0 }
+    }
+
+    /// True when it is time to ask; then the next time is later.
+    fn is_due(&mut self) -> bool {
+        let due = Instant::now() >= self.due;
+        if due {
+            self.pause = (self.pause * 2).min(ASK_AGAIN.1);
+            self.due = Instant::now() + self.pause;
+        }
+        due
+    }
+}
+
+/// What librdkafka is told to wait for more records when we decide ourselves (see [`Linger`]).
+const LONG_LINGER: Duration = Duration::from_secs(60);
+/// How long a flush lasts that only makes librdkafka send what it has.
+const NUDGE: Duration = Duration::from_millis(1);
+/// With a full queue full batches go out by themselves: only a standstill is a reason to nudge.
+const STANDSTILL: Duration = Duration::from_millis(25);
+/// The longest time that a partition whose batches do not fill waits while others' do.
+const STREAMING: Duration = Duration::from_millis(100);
+/// A nudge that brings nothing is repeated later each time, up to 2 to the power of this times later.
+const NUDGE_BACKOFF: u32 = 5;
+
+/// When to make librdkafka send what it holds back.
+///
+/// With idempotence librdkafka (2.12) has one request of a partition in flight, counts it wrongly
+/// (`rktp_msgs_inflight` are messages, `RD_KAFKA_IDEMP_MAX_INFLIGHT` requests) and, once records
+/// have waited for linger.ms behind it, asks its sockets again and again without waiting: twice the
+/// CPU time of a whole run. With a long linger it sends full batches at once and sleeps otherwise;
+/// batches that are not full are sent by a nudge from here when nothing came for linger.ms.
+#[derive(Debug)]
+struct Linger {
+    /// None: librdkafka's own linger is in force.
+    quiet: Option<Duration>,
+    /// Records that make a batch full.
+    batch: usize,
+    /// When the first record came since the last nudge, and when the last.
+    since: Instant,
+    last: Instant,
+    /// Records since the last nudge.
+    taken: usize,
+    nudges: u32,
+    /// The queue did not take all that was offered last.
+    full: bool,
+}
+
+impl Linger {
+    fn new(settings: &Settings) -> Self {
+        let linger = settings.duration(KeyId::Linger);
+        let ours = settings.bool(KeyId::EnableIdempotence) && !linger.is_zero() && linger < LONG_LINGER;
+        let batch = usize::try_from(settings.int(KeyId::BatchNumMessages)).unwrap_or(usize::MAX);
+        let now = Instant::now();
+        Self { quiet: ours.then_some(linger), batch, since: now, last: now, taken: 0, nudges: 0, full: false }
+    }
+
+    /// What librdkafka is to be told, if it is not the user's value.
+    fn of_library(&self, delivery: Duration) -> Option<Duration> {
+        self.quiet.map(|quiet| LONG_LINGER.min(delivery / 2).max(quiet))
+    }
+
+    /// Books an offer of which so many records were taken.
+    fn offered(&mut self, n: usize, taken: usize) {
+        self.full = taken < n;
+        if taken > 0 {
+            self.last = Instant::now();
+            if self.taken == 0 {
+                self.since = self.last;
+            }
+            self.taken += taken;
+            self.nudges = 0;
+        }
+    }
+
+    /// When a nudge is due, as long as anything is in flight.
+    fn due(&self) -> Option<Instant> {
+        let quiet = self.quiet?;
+        Some(if self.taken == 0 {
+            // Nothing new: what the last nudge was for may need another one.
+            self.last + quiet * (1 << self.nudges)
+        } else if self.taken < self.batch {
+            self.since + quiet
+        } else {
+            // Full batches go out by themselves; what remains goes with the next pause.
+            let pause = if self.full { quiet.max(STANDSTILL) } else { quiet };
+            (self.last + pause).min(self.since + quiet.max(STREAMING))
+        })
+    }
+
+    fn nudged(&mut self) {
+        self.last = Instant::now();
+        self.taken = 0;
+        self.nudges = (self.nudges + 1).min(NUDGE_BACKOFF);
+    }
+}
+
+/// The one transaction of a run with `transactional.id`: its records count as delivered when it is
+/// committed, which it is only if all were acknowledged.
+#[derive(Debug, Default)]
+struct Transaction {
+    records: u64,
+    payload: u64,
+    failed: bool,
+}
+
+fn transaction_error(what: &str, (code, reason): (Code, String)) -> Error {
+    Error::new(errors::kind(code), format!("{what}: {}", super::plain_reason(&reason)))
+}
+
 #[derive(Debug)]
 struct RdkafkaPublisher {
+    first_answer: Option<FirstAnswer>,
+    transaction: Option<Transaction>,
     outbox: Outbox,
     queue: Arc<Queue>,
     client: Client,
+    linger: Linger,
     health: Health,
     log: Log,
     topic: Arc<str>,
@@ -34,17 +166,30 @@ struct RdkafkaPublisher {
 /// # Errors
 /// `Unsupported` for a setting librdkafka refuses; `Unreachable`, `Authentication`, `UnknownTopic`.
 pub(crate) fn open_publisher(settings: &Settings, plan: &PublishPlan) -> Result<Box<dyn Publisher>> {
-    let conf = config::native(settings, Side::Producer);
+    let mut conf = config::native(settings, Side::Producer);
+    let linger = Linger::new(settings);
+    if let Some(long) = linger.of_library(settings.duration(KeyId::DeliveryTimeout)) {
+        config::set_default(&mut conf, settings, KeyId::Linger, long.as_millis().to_string());
+    }
     let client = Client::new(Role::Producer, &conf).map_err(|r| config::refused(settings, r))?;
     let queue = Arc::new(client.main_queue());
     let topic = match &plan.topic {
         Some(name) => Some(open_topic(&client, &queue, name, settings, plan)?),
         None => connect(&client, &queue, None, settings, &plan.log).map(|_| None)?,
     };
+    let transaction = settings.text(KeyId::TransactionalId).map(|_| Transaction::default());
+    if transaction.is_some() {
+        let wait = settings.duration(KeyId::RequestTimeout);
+        client.begin_transaction(wait).map_err(|e| transaction_error("beginning the transaction", e))?;
+    }
+    let first_answer = settings.bool(KeyId::EnableIdempotence).then(FirstAnswer::new);
     Ok(Box::new(RdkafkaPublisher {
+        first_answer,
+        transaction,
         outbox: Outbox::new(client.clone(), topic),
         queue,
         client,
+        linger,
         health: Health::default(),
         log: plan.log.clone(),
         topic: plan.topic.as_deref().unwrap_or_default().into(),
@@ -70,9 +215,35 @@ fn open_topic(
 }
 
 impl RdkafkaPublisher {
-    fn told<'a>(&self, sink: &'a mut dyn ReportSink) -> Teller<'a> {
+    fn told<'a>(&mut self, sink: &'a mut dyn ReportSink) -> Teller<'a> {
         let (receipts, max_request) = (self.receipts, self.max_request);
-        Teller { sink, topic: Arc::clone(&self.topic), receipts, max_request, delivered: 0, payload: 0 }
+        let transaction = self.transaction.take();
+        let topic = Arc::clone(&self.topic);
+        Teller { sink, topic, receipts, max_request, delivered: 0, payload: 0, transaction }
+    }
+
+    /// Asks the brokers again if the first answer is overdue; returns how long may be waited until
+    /// the next time.
+    fn ask_before(&mut self, wait: Duration) -> Duration {
+        let Some(first) = self.first_answer.as_mut().filter(|_| self.outbox.in_flight() > 0) else {
+            return wait;
+        };
+        if first.is_due() {
+            // Only what it sets off matters.
+            let _ = self.client.metadata(self.outbox.topic(), ASK_WAIT);
+        }
+        wait.min(first.due.saturating_duration_since(Instant::now()))
+    }
+
+    /// Nudges librdkafka if it is time; returns how long may be waited until the next time.
+    fn nudge_before(&mut self, wait: Duration) -> Duration {
+        let Some(due) = self.linger.due().filter(|_| self.outbox.in_flight() > 0) else { return wait };
+        if due > Instant::now() {
+            return wait.min(due.saturating_duration_since(Instant::now()));
+        }
+        self.client.flush(NUDGE);
+        self.linger.nudged();
+        self.linger.due().map_or(wait, |due| wait.min(due.saturating_duration_since(Instant::now())))
     }
 
     /// Serves one event, waiting up to `wait` for it; false when there was none.
@@ -82,9 +253,33 @@ impl RdkafkaPublisher {
             return false;
         }
         if let Some(Event::Delivered(event)) = serve(event, &mut self.health, &self.log) {
+            self.first_answer = None;
             self.outbox.reports(&event, |report| tell.tell(report));
         }
         true
+    }
+
+    /// Ends the transaction, if there is one, and tells its records.
+    fn end_transaction(&mut self, deadline: Instant, sink: &mut dyn ReportSink) -> Result<()> {
+        let Some(Transaction { records, payload, failed }) = self.transaction.take() else { return Ok(()) };
+        let wait = deadline.saturating_duration_since(Instant::now()).max(PURGE_WAIT);
+        let commit = !failed;
+        let ended = self.client.end_transaction(commit, wait);
+        if commit && ended.is_ok() {
+            sink.delivered(records, payload);
+            return Ok(());
+        }
+        let why = match ended {
+            Ok(()) => "not all records were acknowledged".to_owned(),
+            Err((_, reason)) => reason,
+        };
+        sink.aborted(records);
+        Err(Error::new(
+            ErrorKind::Other,
+            format!(
+                "the transaction was not committed, none of its {records} acknowledged records count: {why}"
+            ),
+        ))
     }
 
     fn fatal(&self) -> Result<()> {
@@ -104,17 +299,22 @@ impl Publisher for RdkafkaPublisher {
     }
 
     fn send(&mut self, batch: &Arc<Batch>, records: Range<usize>) -> Result<usize> {
-        Ok(self.outbox.produce(batch, records))
+        let n = records.len();
+        let taken = self.outbox.produce(batch, records);
+        self.linger.offered(n, taken);
+        Ok(taken)
     }
 
     fn poll(&mut self, wait: Duration, sink: &mut dyn ReportSink) -> Result<usize> {
+        let wait = self.nudge_before(wait);
+        let wait = self.ask_before(wait);
         let mut tell = self.told(sink);
         self.outbox.rejections(|report| tell.tell(report));
         let mut more = self.serve_one(wait, &mut tell);
         while more {
             more = self.serve_one(Duration::ZERO, &mut tell);
         }
-        tell.finish();
+        self.transaction = tell.finish();
         if let Some(trouble) = self.health.trouble.take() {
             sink.warn(&super::plain_reason(&trouble));
         }
@@ -135,15 +335,17 @@ impl Publisher for RdkafkaPublisher {
             while self.outbox.in_flight() > 0 && Instant::now() < limit {
                 self.serve_one(Duration::from_millis(100), &mut tell);
             }
-            tell.finish();
+            self.transaction = tell.finish();
         }
-        ended.map(drop)
+        let transaction = self.end_transaction(deadline, sink);
+        ended.and(transaction)
     }
 }
 
 /// Translates reports for the sink; successes are added up and told once a call.
 struct Teller<'a> {
     sink: &'a mut dyn ReportSink,
+    transaction: Option<Transaction>,
     topic: Arc<str>,
     receipts: bool,
     max_request: i64,
@@ -164,6 +366,9 @@ impl Teller<'_> {
     }
 
     fn tell_failure(&mut self, report: &Report<'_>) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.failed = true;
+        }
         let line = report.batch.spans()[report.index].line;
         let fate = if report.possibly_written { Fate::Unknown } else { Fate::Failed };
         report.with_record(&self.topic, |r| {
@@ -183,18 +388,69 @@ impl Teller<'_> {
         });
     }
 
-    fn finish(self) {
-        if self.delivered > 0 {
-            self.sink.delivered(self.delivered, self.payload);
+    /// Tells what was added up, or adds it to the transaction.
+    fn finish(mut self) -> Option<Transaction> {
+        match &mut self.transaction {
+            Some(transaction) => {
+                transaction.records += self.delivered;
+                transaction.payload += self.payload;
+            }
+            None if self.delivered > 0 => self.sink.delivered(self.delivered, self.payload),
+            None => {}
         }
+        self.transaction
     }
 }
 
 fn too_large(bytes: usize, max_request: i64) -> Error {
-    let message = if bytes as i64 > max_request {
-        format!("record of {bytes} bytes is larger than max.request.size {max_request}")
-    } else {
-        format!("record of {bytes} bytes was refused: its batch is larger than the topic's max.message.bytes")
-    };
-    Error::new(ErrorKind::TooLarge, message)
+    if bytes as i64 > max_request {
+        return larger_than_allowed(bytes, max_request);
+    }
+    let text = format!(
+        "record of {bytes} bytes was refused: its batch is larger than the topic's max.message.bytes"
+    );
+    Error::new(ErrorKind::TooLarge, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn linger(ms: &str) -> Linger {
+        Linger::new(&Settings::for_tests(Side::Producer, &[("linger.ms", ms), ("batch.num.messages", "100")]))
+    }
+
+    #[test]
+    fn a_steady_trickle_is_sent_after_the_linger_of_its_first_record() {
+        let mut linger = linger("5");
+        linger.offered(1, 1);
+        let since = linger.since;
+        linger.offered(1, 1);
+        assert_eq!(linger.due(), Some(since + Duration::from_millis(5)));
+    }
+
+    #[test]
+    fn a_stream_of_full_batches_is_left_to_the_library() {
+        let mut linger = linger("5");
+        linger.offered(1000, 400);
+        assert_eq!(linger.due(), Some(linger.last + STANDSTILL));
+        assert!(linger.due() <= Some(linger.since + STREAMING));
+    }
+
+    #[test]
+    fn nudges_that_bring_nothing_become_rarer() {
+        let mut linger = linger("5");
+        linger.offered(1, 1);
+        linger.nudged();
+        assert_eq!(linger.due(), Some(linger.last + Duration::from_millis(10)));
+        (0..20).for_each(|_| linger.nudged());
+        assert_eq!(linger.due(), Some(linger.last + Duration::from_millis(160)));
+    }
+
+    #[test]
+    fn without_linger_or_idempotence_the_library_decides() {
+        assert!(linger("0").due().is_none());
+        let settings = Settings::for_tests(Side::Producer, &[("enable.idempotence", "false")]);
+        assert!(Linger::new(&settings).due().is_none());
+    }
 }

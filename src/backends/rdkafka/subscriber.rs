@@ -12,7 +12,7 @@ use super::native::{Client, Code, Event, EventPtr, Fetched, Pushed, Queue, Role,
 use super::{Health, config, connect, errors, partitions_of, serve};
 use crate::backends::{
     At, Error, ErrorKind, Log, Offsets, Polled, RecordSink, Result, StartAt, SubscribePlan, Subscriber,
-    TopicPartition, Topics, Waker,
+    TopicPartition, Topics, Waker, unknown_topic,
 };
 use crate::settings::{KeyId, Settings, Side};
 
@@ -73,6 +73,10 @@ pub(crate) fn open_subscriber(settings: &Settings, plan: &SubscribePlan) -> Resu
     let mut conf = config::native(settings, Side::Consumer);
     if !plan.grouped {
         conf.retain(|(name, _)| name != "group.id" && name != "group.instance.id");
+        if !settings.is_set(KeyId::AutoOffsetReset) {
+            // What is deleted while it waits to be read costs no record that is left.
+            conf.push(("auto.offset.reset".to_owned(), "earliest".to_owned()));
+        }
     }
     let client = Client::new(Role::Consumer, &conf).map_err(|r| config::refused(settings, r))?;
     let data = Arc::new(client.new_queue());
@@ -100,7 +104,7 @@ impl RdkafkaSubscriber {
                 self.client.topic(name).map_err(|code| errors::error(code, format!("topic {name:?}")))?;
             self.topics.insert(name.into(), topic);
         }
-        self.topics.get(name).ok_or_else(|| super::unknown_topic(name))
+        self.topics.get(name).ok_or_else(|| unknown_topic(name))
     }
 
     fn request_timeout(&self) -> Duration {
@@ -425,7 +429,9 @@ fn partition_error(topic: &str, partition: i32, offset: i64, code: Code, reason:
             format!("{place}: no offset to start from, and auto.offset.reset is none: {reason}"),
         ),
         ErrorKind::BadRecord => {
+            let tp = TopicPartition { topic: topic.into(), partition };
             Error::new(ErrorKind::BadRecord, format!("{place} at offset {offset}: {reason}"))
+                .with_record(tp, offset)
         }
         _ => errors::error(code, place),
     }

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use super::calls::{Call, first_ok};
 use super::fault::{Class, Fault};
-use crate::backends::{Error, ErrorKind, Result};
+use crate::backends::{Error, ErrorKind, Result, not_reached, unknown_topic};
 
 /// How long a refused first connection is tried again: a broker may be starting.
 const REFUSED_FOR: Duration = Duration::from_secs(2);
@@ -85,9 +85,8 @@ impl Cluster {
     }
 
     fn not_reached(&self, fault: &Fault) -> Error {
-        let kind = if fault.kind == ErrorKind::Authentication { fault.kind } else { ErrorKind::Unreachable };
-        let addresses = self.config.bootstrap.join(",");
-        Error::new(kind, format!("no connection to {addresses}: {}", fault.message))
+        let kind = if fault.may_pass() { ErrorKind::Unreachable } else { fault.kind };
+        not_reached(kind, &self.config.bootstrap, &fault.message)
     }
 
     /// The client in use, made now if there is none.
@@ -206,7 +205,7 @@ impl Cluster {
                 return Err(Error::new(ErrorKind::Unsupported, text));
             }
             if !create || Instant::now() >= until {
-                return Err(unknown_topic(topic, create));
+                return Err(unknown_topic(topic));
             }
             match self.link(topic, 0).await {
                 Err(fault) if !fault.may_pass() => return Err(fault.error(format_args!("topic {topic}"))),
@@ -214,16 +213,6 @@ impl Cluster {
             }
         }
     }
-}
-
-/// No such topic.
-pub(super) fn unknown_topic(topic: &str, created: bool) -> Error {
-    let why = if created {
-        "does not exist and the broker did not create it"
-    } else {
-        "does not exist, or there is no permission to see it"
-    };
-    Error::new(ErrorKind::UnknownTopic, format!("topic {topic} {why}"))
 }
 
 /// rskafka tries each call once: the first back-off is over its deadline of zero. (The other values

@@ -5,7 +5,6 @@
 //! that each call is tried once and these classes decide.
 
 use std::error::Error as StdError;
-use std::sync::Arc;
 
 use ::rskafka::client::error::{Error as ClientError, ProtocolError as Code, RequestError};
 use ::rskafka::{BackoffError, ConnectionError};
@@ -95,7 +94,7 @@ fn of_source(source: &(dyn StdError + Send + Sync + 'static)) -> Fault {
         return of_connection(error);
     }
     if let Some(error) = source.downcast_ref::<RequestError>() {
-        return Fault { class: Class::Retry, ..of_request(error) };
+        return before(of_request(error));
     }
     unreachable(source.to_string())
 }
@@ -104,12 +103,18 @@ fn of_source(source: &(dyn StdError + Send + Sync + 'static)) -> Fault {
 fn of_connection(error: &ConnectionError) -> Fault {
     match error {
         ConnectionError::RetryFailed(BackoffError::DeadlineExceded { source, .. }) => of_source(&**source),
-        ConnectionError::Metadata(error) => Fault { class: Class::Retry, ..of_request(error) },
+        ConnectionError::Metadata(error) => before(of_request(error)),
         ConnectionError::SaslFailed(error) => {
             Fault::new(Class::Permanent, ErrorKind::Authentication, format!("login refused: {error}"))
         }
         error => unreachable(error.to_string()),
     }
+}
+
+/// The same before the request proper was sent: nothing can have happened.
+fn before(fault: Fault) -> Fault {
+    let class = if fault.class == Class::RetryInDoubt { Class::Retry } else { fault.class };
+    Fault { class, ..fault }
 }
 
 /// The errors of several addresses come as text only (rskafka's `MultiError` is private).
@@ -123,9 +128,7 @@ fn unreachable(text: String) -> Fault {
 /// An error while the request was out.
 fn of_request(error: &RequestError) -> Fault {
     match error {
-        RequestError::Poisoned(inner) => {
-            Fault { class: Class::RetryInDoubt, ..of_request(&Arc::clone(inner)) }
-        }
+        RequestError::Poisoned(inner) => of_request(inner),
         RequestError::NoVersionMatch { .. } => Fault::new(
             Class::Permanent,
             ErrorKind::Unsupported,
@@ -219,6 +222,8 @@ pub(super) fn printable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use ::rskafka::client::error::RequestContext;
 

@@ -18,13 +18,13 @@ use tokio::time::{sleep, timeout};
 use super::cluster::{Cluster, Link, METADATA_WAIT, pause};
 use super::fault::{Class, Fault};
 use super::mailbox::Mailbox;
-use crate::backends::{Error, ErrorKind, Status};
+use crate::backends::{Error, ErrorKind, Status, TopicPartition};
 
 /// What a fetch asks for at the end of a partition, where little is to be expected; and the unit in
 /// which memory is counted.
-const FETCH_MIN: i32 = 64 << 10;
+const FETCH_MIN: i32 = 16 << 10;
 /// Bytes fetched and not yet taken by `poll`, over all partitions, as they are on the wire.
-const AHEAD_MAX: i32 = 64 << 20;
+const AHEAD_MAX: i32 = 16 << 20;
 /// Fetches of a partition that are out or wait to be taken.
 const AHEAD_EACH: usize = 2;
 /// The shortest wait that tells "nothing there" (the broker waits) from "nothing to see" (it
@@ -253,7 +253,7 @@ impl Fetcher {
             return Ok(Arc::clone(&link.client));
         }
         // Connecting asks for the topic in a way that creates it: not if it may be gone.
-        if self.trouble.as_ref().is_some_and(|trouble| trouble.unknown_since.is_some()) {
+        if self.trouble.is_some() {
             let topics = self.shared.cluster.list().await?;
             if !topics.iter().any(|topic| *topic.name == *self.assigned.topic) {
                 return Err(Fault::new(Class::UnknownTopic, ErrorKind::UnknownTopic, "the topic is gone"));
@@ -364,7 +364,9 @@ impl Fetcher {
             "{subject}: rskafka cannot decode the batch at offset {offset} ({}): --library rdkafka may",
             fault.message
         );
-        Error::new(ErrorKind::BadRecord, text)
+        let Assigned { topic, partition, .. } = &**subject;
+        let partition = TopicPartition { topic: Arc::clone(topic), partition: *partition };
+        Error::new(ErrorKind::BadRecord, text).with_record(partition, offset)
     }
 
     async fn reset(&mut self, fault: Fault) -> Result<(), Error> {
@@ -490,9 +492,9 @@ mod tests {
 
     #[test]
     fn fetches_grow_before_the_end_and_are_small_at_it() {
-        let max = 4 << 20;
-        assert_eq!(next_size(FETCH_MIN, false, max), 512 << 10);
-        assert_eq!(next_size(512 << 10, false, max), max);
+        let max = 1 << 20;
+        assert_eq!(next_size(FETCH_MIN, false, max), 128 << 10);
+        assert_eq!(next_size(128 << 10, false, max), max);
         assert_eq!(next_size(max, true, max), FETCH_MIN);
         assert_eq!(next_size(FETCH_MIN, true, 1000), 1000);
     }

@@ -10,18 +10,20 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::time::sleep;
 
-use super::cluster::unknown_topic;
 use super::convert;
 use super::driver::{Driver, Outcome, Outcomes, Placed, Shared};
 use super::mailbox::lock;
 use super::queue::{Cut, Held, Queue, record_size};
 use crate::backends::partitioner::{Partitioner, Strategy};
-use crate::backends::unknown_partition;
-use crate::backends::{Error, ErrorKind, Fate, Publisher, ReportSink, Result, Waker};
+use crate::backends::{
+    Error, ErrorKind, Fate, Publisher, ReportSink, Result, Waker, too_large, unknown_partition, unknown_topic,
+};
 use crate::record::{Batch, Span};
 
 /// Refused records to keep before the next `poll` tells of them.
 const REFUSED_MAX: usize = 10_000;
+/// When a topic that could not be looked up for want of a broker is looked up again.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// How long the runtime may take to stop: as long as a parcel takes to encode.
 const STOP: Duration = Duration::from_secs(1);
 
@@ -166,7 +168,11 @@ impl Publisher for RskafkaPublisher {
         let mut taken = 0;
         for (index, span) in batch.spans().iter().enumerate().take(records.end).skip(records.start) {
             let size = record_size(batch, span);
-            if !self.shared.limits.have_room(size) || self.refused.len() >= REFUSED_MAX {
+            if !self.shared.limits.have_room(size) {
+                self.router.queues().iter().for_each(|queue| queue.hurry());
+                break;
+            }
+            if self.refused.len() >= REFUSED_MAX {
                 break;
             }
             match self.router.route(batch, span, size) {
@@ -262,8 +268,22 @@ type Counts = Arc<Mutex<Vec<(String, Arc<AtomicI32>)>>>;
 struct Topic {
     name: Arc<str>,
     /// Or why its records cannot be sent.
-    found: Result<Found, String>,
-    error_kind: ErrorKind,
+    found: Result<Found, NotFound>,
+}
+
+#[derive(Debug)]
+struct NotFound {
+    kind: ErrorKind,
+    text: String,
+    since: Instant,
+}
+
+impl NotFound {
+    /// Not worth asking again for every record.
+    fn holds(&self) -> bool {
+        let temporary = matches!(self.kind, ErrorKind::Unreachable | ErrorKind::TimedOut);
+        !temporary || self.since.elapsed() < LOOK_AGAIN
+    }
 }
 
 #[derive(Debug)]
@@ -300,8 +320,8 @@ impl Router {
     }
 
     fn add(&mut self, name: &str, found: Result<Found>) -> usize {
-        let error_kind = found.as_ref().map_or_else(Error::kind, |_| ErrorKind::Other);
-        self.topics.push(Topic { name: name.into(), found: found.map_err(|e| e.to_string()), error_kind });
+        let not_found = |e: Error| NotFound { kind: e.kind(), text: e.to_string(), since: Instant::now() };
+        self.topics.push(Topic { name: name.into(), found: found.map_err(not_found) });
         self.names.insert(name.to_owned(), self.topics.len() - 1);
         self.topics.len() - 1
     }
@@ -321,18 +341,17 @@ impl Router {
 
     fn route(&mut self, batch: &Batch, span: &Span, size: usize) -> Result<&Arc<Queue>> {
         if size > self.config.max_record {
-            let text = format!("a record of {size} bytes is larger than max.request.size");
-            return Err(Error::new(ErrorKind::TooLarge, text));
+            return Err(too_large(size, self.config.max_record));
         }
         if let Some(error) = convert::refusal(batch, span) {
             return Err(error);
         }
         let at = batch.topic(span).map_or(0, |name| self.topic_at(name));
         let fixed = if span.partition >= 0 { Some(span.partition) } else { self.config.partition };
-        let Some(topic) = self.topics.get_mut(at) else { return Err(unknown_topic("", false)) };
+        let Some(topic) = self.topics.get_mut(at) else { return Err(unknown_topic("")) };
         let found = match &mut topic.found {
             Ok(found) => found,
-            Err(text) => return Err(Error::new(topic.error_kind, text.as_str())),
+            Err(why) => return Err(Error::new(why.kind, why.text.as_str())),
         };
         let count = found.count.load(Ordering::Relaxed);
         let partition = match fixed {
@@ -349,13 +368,16 @@ impl Router {
 
     /// A topic that records name themselves, looked up at its first record.
     fn topic_at(&mut self, name: &str) -> usize {
-        match self.names.get(name) {
-            Some(at) => *at,
-            None => {
-                let found = self.find(name);
-                self.add(name, found)
-            }
+        if let Some(at) = self.names.get(name)
+            && self
+                .topics
+                .get(*at)
+                .is_some_and(|topic| topic.found.as_ref().map_or_else(NotFound::holds, |_| true))
+        {
+            return *at;
         }
+        let found = self.find(name);
+        self.add(name, found)
     }
 
     fn queues(&self) -> Vec<Arc<Queue>> {

@@ -203,6 +203,7 @@ struct Lanes {
     ready: VecDeque<Arc<Parcel>>,
     taken: Vec<Arc<Parcel>>,
     flushing: bool,
+    hurry: bool,
     cut_early: bool,
 }
 
@@ -245,9 +246,12 @@ impl Queue {
         if lanes.ready.is_empty() {
             let Some(open) = &lanes.open else { return Take::Nothing };
             let due = open.queued + self.cut.linger;
-            if now < due && !lanes.flushing {
+            // With nothing out, a full buffer would wait for the linger and for nothing else.
+            let hurry = lanes.hurry && lanes.taken.is_empty();
+            if now < due && !lanes.flushing && !hurry {
                 return Take::Wait(due);
             }
+            lanes.hurry = false;
             lanes.cut_early = true;
             lanes.close();
         }
@@ -274,6 +278,16 @@ impl Queue {
     pub(super) fn flush(&self) {
         lock(&self.lanes).flushing = true;
         self.changed.notify_one();
+    }
+
+    /// Records are refused for want of room: what is open goes as soon as nothing else does.
+    pub(super) fn hurry(&self) {
+        let mut lanes = lock(&self.lanes);
+        if lanes.open.is_some() && !lanes.hurry {
+            lanes.hurry = true;
+            drop(lanes);
+            self.changed.notify_one();
+        }
     }
 
     /// True once after a parcel was cut by age: records without a key may go elsewhere.
@@ -382,6 +396,17 @@ mod tests {
         fill(&queue, &held(&limits(), 1, 1), now);
         queue.flush();
         assert_eq!(taken(&queue, now), [[0]]);
+    }
+
+    #[test]
+    fn a_full_buffer_ends_the_linger_when_nothing_is_out() {
+        let (queue, now, limits) = (queue(CUT), Instant::now(), limits());
+        fill(&queue, &held(&limits, 3, 19), now);
+        let Take::Parcel(out) = queue.take(now) else { panic!("two records are a parcel") };
+        queue.hurry();
+        assert!(matches!(queue.take(now), Take::Wait(_)));
+        assert!(queue.settle(&out));
+        assert!(matches!(queue.take(now), Take::Parcel(_)));
     }
 
     #[test]

@@ -13,13 +13,13 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::calls::Calls;
-use super::cluster::{Cluster, Link, METADATA_WAIT, pause, unknown_topic};
+use super::cluster::{Cluster, Link, METADATA_WAIT, pause};
 use super::convert;
 use super::fault::{Class, Fault};
 use super::fetcher::{Assigned, Event, Fetched, Fetcher, Shared, Told, offset_of};
 use crate::backends::{
     At, Error, ErrorKind, Offsets, Polled, RecordSink, Result, StartAt, Subscriber, TopicPartition, Topics,
-    Waker, pattern_takes,
+    Waker, pattern_takes, unknown_topic,
 };
 
 /// rskafka behind the seam.
@@ -68,7 +68,8 @@ impl RskafkaSubscriber {
 
     /// Connecting to a partition of a topic that does not exist would create the topic.
     fn check_known(&mut self, partition: &TopicPartition) -> Result<()> {
-        if !self.known.contains_key(&*partition.topic) {
+        let known = self.known.get(&*partition.topic).copied();
+        if known.is_none_or(|count| partition.partition >= count) {
             self.partitions(&Topics::Names(vec![partition.topic.to_string()]))?;
         }
         let count = self.known.get(&*partition.topic).copied().unwrap_or_default();
@@ -278,11 +279,7 @@ async fn find_offset(
         let unknown = fault.class == Class::UnknownTopic;
         let patience = if unknown { METADATA_WAIT } else { cluster.config.connect_timeout };
         if !fault.may_pass() || start.elapsed() >= patience {
-            return Err(if unknown {
-                unknown_topic(&partition.topic, false)
-            } else {
-                fault.error(partition)
-            });
+            return Err(if unknown { unknown_topic(&partition.topic) } else { fault.error(partition) });
         }
         sleep(pause(tries, cluster.config.reconnect)).await;
         tries += 1;

@@ -2,7 +2,7 @@
 //! broker and a slow pipe is never held back.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
@@ -43,6 +43,15 @@ impl Input {
     /// Naming the file.
     pub(super) fn file(path: &Path) -> Result<Self> {
         Ok(Self::File(open(path)?, path.to_owned()))
+    }
+
+    /// What the system knows of the file behind it.
+    pub(super) fn metadata(&self) -> Option<Metadata> {
+        match self {
+            Self::Stdin => File::from(io::stdin().as_fd().try_clone_to_owned().ok()?).metadata().ok(),
+            Self::File(file, _) | Self::Whole(file, _) => file.metadata().ok(),
+            Self::Message(_) => None,
+        }
     }
 
     /// A file that is one record.
@@ -88,6 +97,8 @@ pub(super) struct Limits {
 #[derive(Debug)]
 pub(super) struct Feeder {
     fed: Receiver<Fed>,
+    /// Waited for and not taken yet.
+    next: Option<Fed>,
     empty: SyncSender<Batch>,
     /// Batches handed out, oldest first, to be filled again once nobody else holds them.
     lent: VecDeque<Arc<Batch>>,
@@ -123,13 +134,13 @@ impl Feeder {
             waker();
         };
         std::thread::Builder::new().name("input".into()).spawn(body).context("starting the input thread")?;
-        Ok(Self { fed, empty, lent: VecDeque::new() })
+        Ok(Self { fed, next: None, empty, lent: VecDeque::new() })
     }
 
     /// What has been read; `None` when nothing is ready. `Err` at the end of all input.
     pub(super) fn take(&mut self) -> Result<Option<Fed>, Ended> {
         self.recycle();
-        match self.fed.try_recv() {
+        match self.next.take().map_or_else(|| self.fed.try_recv(), Ok) {
             Ok(fed) => {
                 if let Fed::Records(batch) = &fed {
                     self.lent.push_back(Arc::clone(batch));
@@ -138,6 +149,13 @@ impl Feeder {
             }
             Err(TryRecvError::Empty) => Ok(None),
             Err(TryRecvError::Disconnected) => Err(Ended),
+        }
+    }
+
+    /// Waits until there is something to take, or nothing more will come.
+    pub(super) fn wait(&mut self) {
+        if self.next.is_none() {
+            self.next = self.fed.recv().ok();
         }
     }
 

@@ -16,7 +16,7 @@ use crate::commands::output::{Output, plain};
 use crate::console;
 use crate::format::{Envelope, Failure};
 use crate::input::Bad;
-use crate::record::{NoHeaders, RecordRef, TimestampType};
+use crate::record::{Batch, NoHeaders, RecordRef, TimestampType};
 use crate::units;
 
 /// Undelivered records named one by one on standard error; the others are only counted there.
@@ -59,6 +59,8 @@ pub(super) struct Ledger {
     scratch: Vec<u8>,
     /// The first error of writing receipts or the failed file.
     trouble: Option<String>,
+    /// Why the first record ran out of time.
+    timed_out: Option<String>,
 }
 
 impl Ledger {
@@ -78,6 +80,7 @@ impl Ledger {
             receipts: receipts.then(Output::stdout).transpose()?,
             scratch: Vec::new(),
             trouble: None,
+            timed_out: None,
         })
     }
 
@@ -106,6 +109,30 @@ impl Ledger {
             headers: &NoHeaders,
         };
         self.keep(&record, bad.line, bad.source.as_deref(), &bad.reason);
+    }
+
+    /// Books records that were read and never sent.
+    pub(super) fn abandoned(&mut self, batch: &Batch, from: usize, error: &backends::Error) {
+        let topic = self.topic.clone();
+        for (i, span) in batch.spans().iter().enumerate().skip(from) {
+            batch.with_record(i, &topic, |r| {
+                self.undelivered(r, span.line, batch.source(), Fate::Failed, error)
+            });
+        }
+    }
+
+    /// An error once a record could not be delivered in all its time: no broker takes records, and to
+    /// go on reading would only lose more of them.
+    ///
+    /// # Errors
+    /// That one.
+    pub(super) fn gone(&self) -> backends::Result<()> {
+        match &self.timed_out {
+            None => Ok(()),
+            Some(reason) => {
+                Err(backends::Error::new(ErrorKind::TimedOut, format!("gave up reading: {reason}")))
+            }
+        }
     }
 
     /// The kind that all failures share.
@@ -242,9 +269,17 @@ impl ReportSink for Ledger {
         self.counts.told.fetch_add(1, Ordering::Relaxed);
         let kind = *self.kind.get_or_insert(error.kind());
         self.mixed |= kind != error.kind();
+        if error.kind() == ErrorKind::TimedOut {
+            self.timed_out.get_or_insert_with(|| error.to_string());
+        }
         let unknown = if fate == Fate::Unknown { " (it may be in the topic)" } else { "" };
         self.name(place(source, line, &format_args!("{error}{unknown}")));
         self.keep(record, line, source, &format!("{error}{unknown}"));
+    }
+
+    fn aborted(&mut self, records: u64) {
+        self.failed += records;
+        self.counts.told.fetch_add(records, Ordering::Relaxed);
     }
 
     fn warn(&mut self, message: &str) {

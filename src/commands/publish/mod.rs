@@ -5,18 +5,21 @@ mod ledger;
 mod pace;
 mod plan;
 
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
-use self::feeder::{Ended, Fed, Feeder};
+use self::feeder::{Ended, Fed, Feeder, Input};
 use self::ledger::Ledger;
 use self::pace::Pace;
 use self::plan::Plan;
 use super::output::{Output, Written};
-use super::{Context, Exit, library_log};
+use super::{Context, Exit, library_log, usage};
 use crate::backends::{self, PublishPlan, Publisher, Purpose, choose, open_publisher};
 use crate::cli::{PublishArgs, ReportFormat};
 use crate::console;
@@ -37,9 +40,13 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(super) fn run(args: &PublishArgs, context: &Context) -> Result<Exit> {
     let mut plan = Plan::new(args, context)?;
     let chosen = choose(&context.layers, Purpose::Publish)?;
+    plan.check_headers(chosen.library)?;
     chosen.warnings.iter().for_each(console::warn);
     let settings = &chosen.settings;
     let inputs = plan.open_inputs()?;
+    if let Some(path) = &args.failed_to {
+        refuse_own_tail(&inputs, path)?;
+    }
     let mut ledger = Ledger::new(plan.topic.as_deref(), args.failed_to.as_deref(), args.receipts)?;
 
     let open = PublishPlan {
@@ -67,6 +74,9 @@ pub(super) fn run(args: &PublishArgs, context: &Context) -> Result<Exit> {
         stop: &context.stop,
     };
     let ended = run.pump(&mut ledger);
+    if let Err(e) = &ended {
+        run.abandon(e, &mut ledger);
+    }
     let (end, closed) = run.finish(&mut ledger, settings.duration(KeyId::DeliveryTimeout), context);
     let flushed = ledger.flush();
 
@@ -78,6 +88,19 @@ pub(super) fn run(args: &PublishArgs, context: &Context) -> Result<Exit> {
     ended.and(closed)?;
     flushed?;
     Ok(exit(&end, &ledger, context))
+}
+
+/// A file that is read and appended to at the same time never ends.
+fn refuse_own_tail(inputs: &[Input], failed_to: &Path) -> Result<()> {
+    let Ok(there) = failed_to.metadata() else { return Ok(()) };
+    let same = |file: &Metadata| file.is_file() && (file.dev(), file.ino()) == (there.dev(), there.ino());
+    if inputs.iter().filter_map(Input::metadata).any(|input| same(&input)) {
+        return Err(usage(format!(
+            "--failed-to {}: it is being read, name another file",
+            failed_to.display()
+        )));
+    }
+    Ok(())
 }
 
 /// What the run comes to, the strongest reason first.
@@ -150,8 +173,28 @@ impl Run<'_> {
                 self.flush(ledger);
             }
             self.publisher.poll(wait, ledger)?;
+            ledger.gone()?;
             self.progress.set_message(format!("{} records published", ledger.delivered()));
         }
+    }
+
+    /// No record will be delivered any more: stops the reading and books what was read and not sent.
+    fn abandon(&mut self, error: &backends::Error, ledger: &mut Ledger) {
+        self.stop.end();
+        loop {
+            if let Some(Pending { batch, at }) = self.pending.take() {
+                ledger.abandoned(&batch, at, error);
+            }
+            if !self.take_waiting(ledger) {
+                return;
+            }
+        }
+    }
+
+    /// As [`Self::take`], waiting for the reader.
+    fn take_waiting(&mut self, ledger: &mut Ledger) -> bool {
+        self.feeder.wait();
+        self.take(ledger)
     }
 
     /// Takes what was read; false at the end of all input.

@@ -11,6 +11,7 @@ use crate::escape::unescape;
 use crate::format::Template;
 use crate::input::{Form, FormatInput, InputSpec};
 use crate::offset::parse_time;
+use crate::settings::Library;
 use crate::units::{self, Rate};
 
 /// The meaning of the command line.
@@ -67,6 +68,29 @@ impl Plan {
             whole: args.file_per_message.clone(),
             messages: args.message.clone(),
         })
+    }
+
+    /// Refuses headers of the command line that the library would lose, before anything is read.
+    ///
+    /// # Errors
+    /// Naming the header and the library that can send it.
+    pub(super) fn check_headers(&self, library: Library) -> Result<()> {
+        let headers = &self.spec.headers;
+        let twice = |i: usize, name: &[u8]| headers.iter().take(i).any(|(other, _)| other == name);
+        for (i, (name, value)) in headers.iter().enumerate() {
+            let what = match value {
+                None => "with a null value",
+                Some(_) if twice(i, name) => "a second time",
+                Some(_) => continue,
+            };
+            if library == Library::Rskafka {
+                let name = String::from_utf8_lossy(name);
+                return Err(usage(format!(
+                    "-H {name}: {library} cannot send a header {what}, --library rdkafka can"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Opens everything there is to read, before anything is sent.

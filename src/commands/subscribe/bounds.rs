@@ -21,7 +21,8 @@ struct Extent {
     latest: i64,
 }
 
-/// Asks the brokers for whatever the bounds need. `exit` ends each partition where it ends now.
+/// Asks the brokers for whatever the bounds need. `default` is where partitions start of which
+/// nothing was said; `exit` ends each where it ends now.
 ///
 /// # Errors
 /// As [`Subscriber::list_offsets`].
@@ -29,48 +30,41 @@ pub(super) fn resolve(
     subscriber: &mut dyn Subscriber,
     partitions: &[TopicPartition],
     spec: &OffsetSpec,
+    default: Bound,
     exit: bool,
 ) -> Result<Vec<Bounds>> {
+    let from = |tp: &TopicPartition| Some(spec.range(tp.partition).from.unwrap_or(default));
+    let to = |tp: &TopicPartition| spec.range(tp.partition).to;
     let ask = |at: At| partitions.iter().map(|tp| (tp.clone(), at)).collect::<Vec<_>>();
     let earliest = subscriber.list_offsets(&ask(At::Earliest))?;
     let latest = subscriber.list_offsets(&ask(At::Latest))?;
-    let times = at_times(subscriber, partitions, spec)?;
-    let bounds = partitions.iter().zip(earliest.into_iter().zip(latest)).zip(times);
-    Ok(bounds
-        .map(|((tp, (earliest, latest)), (from_time, to_time))| {
-            let range = spec.range(tp.partition);
+    let extents = earliest.into_iter().zip(latest);
+    let from_times = at_times(subscriber, partitions, from)?;
+    let times = from_times.into_iter().zip(at_times(subscriber, partitions, to)?);
+    Ok(partitions
+        .iter()
+        .zip(extents.zip(times))
+        .map(|(tp, ((earliest, latest), (from_time, to_time)))| {
             let extent = Extent { earliest, latest };
-            let from = range.from.and_then(|bound| start(tp, bound, extent, from_time));
-            let to = range.to.and_then(|bound| place(bound, extent, to_time));
+            let from = from(tp).and_then(|bound| start(tp, bound, extent, from_time));
+            let to = to(tp).and_then(|bound| place(bound, extent, to_time));
             let stop = to.unwrap_or(NO_STOP).min(if exit { latest } else { NO_STOP });
             Bounds { tp: tp.clone(), from, stop }
         })
         .collect())
 }
 
-/// The offsets of the points in time that the bounds name: for FROM and for TO of each partition.
+/// The offsets of the points in time among the bounds, one of each partition.
 fn at_times(
     subscriber: &mut dyn Subscriber,
     partitions: &[TopicPartition],
-    spec: &OffsetSpec,
-) -> Result<Vec<(Option<i64>, Option<i64>)>> {
-    let time =
-        |bound: Option<Bound>| if let Some(Bound::Time(ms)) = bound { Some(At::Timestamp(ms)) } else { None };
-    let mut asked = Vec::new();
-    for tp in partitions {
-        let range = spec.range(tp.partition);
-        asked.extend([time(range.from), time(range.to)].into_iter().flatten().map(|at| (tp.clone(), at)));
-    }
-    let mut answers =
-        if asked.is_empty() { Vec::new() } else { subscriber.list_offsets(&asked)? }.into_iter();
-    Ok(partitions
-        .iter()
-        .map(|tp| {
-            let range = spec.range(tp.partition);
-            let mut answer = |bound| time(bound).and_then(|_| answers.next());
-            (answer(range.from), answer(range.to))
-        })
-        .collect())
+    bound: impl Fn(&TopicPartition) -> Option<Bound>,
+) -> Result<Vec<Option<i64>>> {
+    let time = |tp| if let Some(Bound::Time(ms)) = bound(tp) { Some(At::Timestamp(ms)) } else { None };
+    let asked: Vec<_> = partitions.iter().filter_map(|tp| Some((tp.clone(), time(tp)?))).collect();
+    let answers = if asked.is_empty() { Vec::new() } else { subscriber.list_offsets(&asked)? };
+    let mut answers = answers.into_iter();
+    Ok(partitions.iter().map(|tp| time(tp).and_then(|_| answers.next())).collect())
 }
 
 /// Where reading starts: never outside of what is there, and said when it was asked for.

@@ -22,6 +22,7 @@ use crate::backends::{
 };
 use crate::cli::SubscribeArgs;
 use crate::console;
+use crate::offset::Bound;
 use crate::settings::{KeyId, Settings};
 use crate::stop::Stop;
 
@@ -100,7 +101,8 @@ fn bounds(
         // The group's own offsets are all there is to it.
         return Ok(Vec::new());
     }
-    resolve(subscriber, &partitions, &plan.offsets, exit)
+    let default = if grouped { Bound::Stored } else { Bound::Beginning };
+    resolve(subscriber, &partitions, &plan.offsets, default, exit)
 }
 
 /// An error for a partition that was asked for and that a topic does not have.
@@ -208,7 +210,7 @@ impl Run {
             let polled = match subscriber.poll(wait, &mut self.printer) {
                 Ok(polled) => polled,
                 Err(e) if self.skip_bad && e.kind() == ErrorKind::BadRecord => {
-                    self.step_over(subscriber, &e)?;
+                    self.step_over(subscriber, e)?;
                     continue;
                 }
                 Err(e) => {
@@ -281,9 +283,9 @@ impl Run {
     }
 
     /// Goes on behind a record that cannot be decoded.
-    fn step_over(&mut self, subscriber: &mut dyn Subscriber, e: &Error) -> backends::Result<()> {
+    fn step_over(&mut self, subscriber: &mut dyn Subscriber, e: Error) -> backends::Result<()> {
+        let Some((tp, offset)) = e.record() else { return Err(e) };
         console::warn(format!("skipped: {e}"));
-        let Some((tp, offset)) = e.record() else { return Ok(()) };
         self.printer.positions.at(&tp.topic, tp.partition).advance(offset + 1);
         if self.grouped {
             return Ok(());

@@ -323,10 +323,43 @@ impl Client {
         unsafe { rd::rd_kafka_flush(self.ptr(), millis(wait)) };
     }
 
+    /// Fences other users of the transactional id and begins a transaction (KIP-98).
+    pub(super) fn begin_transaction(&self, wait: Duration) -> Result<(), (Code, String)> {
+        // SAFETY: no preconditions; the error objects are read and destroyed.
+        unsafe {
+            told(rd::rd_kafka_init_transactions(self.ptr(), millis(wait)))?;
+            told(rd::rd_kafka_begin_transaction(self.ptr()))
+        }
+    }
+
+    /// Commits the transaction, or aborts it. All its records must have been reported.
+    pub(super) fn end_transaction(&self, commit: bool, wait: Duration) -> Result<(), (Code, String)> {
+        // SAFETY: as above.
+        unsafe {
+            told(if commit {
+                rd::rd_kafka_commit_transaction(self.ptr(), millis(wait))
+            } else {
+                rd::rd_kafka_abort_transaction(self.ptr(), millis(wait))
+            })
+        }
+    }
+
     /// Gives up all records that were not acknowledged: each gets its report.
     pub(super) fn purge(&self) {
         // SAFETY: no preconditions; the flags are valid, which is all that can fail.
         unsafe { rd::rd_kafka_purge(self.ptr(), rd::RD_KAFKA_PURGE_F_QUEUE | rd::RD_KAFKA_PURGE_F_INFLIGHT) };
+    }
+}
+
+/// An error object of librdkafka's, read and destroyed, with its code; null is success.
+unsafe fn told(error: *mut rd::rd_kafka_error_t) -> Result<(), (Code, String)> {
+    if error.is_null() {
+        return Ok(());
+    }
+    // SAFETY: the caller owns the object, which `taken` destroys.
+    unsafe {
+        let code = Code::of(rd::rd_kafka_error_code(error));
+        taken(error).map_err(|reason| (code, reason))
     }
 }
 

@@ -81,6 +81,11 @@ impl Outbox {
         }
     }
 
+    /// The topic of records that name none.
+    pub(in crate::backends::rdkafka) fn topic(&self) -> Option<&Topic> {
+        self.topic.as_ref()
+    }
+
     /// Records without a report yet, rejected ones included.
     pub(in crate::backends::rdkafka) fn in_flight(&self) -> usize {
         self.in_flight + self.rejected.len()
