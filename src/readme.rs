@@ -34,7 +34,9 @@ fn the_tables_are_those_the_program_has() {
         if bless {
             text = format!("{before}{table}{after}");
         } else {
-            assert_eq!(found, table, "{name}: write it with KPS_TEST_BLESS=1 cargo test --lib readme");
+            let lines = found.lines().zip(table.lines()).find(|(found, expected)| found != expected);
+            let how = "write it with KPS_TEST_BLESS=1 cargo test --lib readme";
+            assert!(found == table, "{name}: {how}; first difference: {lines:?}");
         }
     }
     if bless {
