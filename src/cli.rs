@@ -232,7 +232,7 @@ pub struct SubscribeArgs {
     /// Commit nothing
     #[arg(long)]
     pub no_commit: bool,
-    /// Where to read: FROM[:TO], each of beginning, end, stored, N, -N, @TIME; P=FROM[:TO] for one
+    /// Where to read: `FROM[:TO]`, each of beginning, end, stored, N, -N, @TIME; `P=FROM[:TO]` for one
     /// partition (repeatable)
     #[arg(short = 'o', long = "offset", value_name = "FROM[:TO]", allow_hyphen_values = true)]
     pub offset: Vec<String>,

@@ -11,6 +11,8 @@ pub mod format;
 pub mod input;
 pub mod offset;
 pub mod props;
+#[cfg(test)]
+mod readme;
 pub mod record;
 pub mod settings;
 pub mod stop;

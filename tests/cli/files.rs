@@ -69,6 +69,20 @@ fn a_failed_file_that_cannot_be_written_is_named() {
     broker.check();
 }
 
+#[cfg(any(feature = "rdkafka", feature = "rskafka"))]
+#[test]
+fn a_failed_file_that_is_also_read_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("failed");
+    std::fs::write(&file, "{\"value\":\"x\"}\n").unwrap();
+    let file = file.to_str().unwrap();
+    let broker = Untouched::new();
+    let args = ["publish", "t", "--input", "envelope", file, "--failed-to", file, "-b", &broker.address()];
+    let line = one_line(Kps::new(args), 2);
+    assert_eq!(line, format!("--failed-to {file}: it is being read, name another file"));
+    broker.check();
+}
+
 #[test]
 fn mistakes_come_before_any_connection() {
     for args in [

@@ -152,6 +152,18 @@ fn what_rskafka_cannot_do_is_refused_before_any_connection() {
 
 #[cfg(feature = "rskafka")]
 #[test]
+fn headers_that_rskafka_cannot_send_are_refused_before_any_connection() {
+    let publish = ["publish", "t", "-m", "x", "--library", "rskafka"];
+    for (headers, what) in
+        [(&["-H", "a=1", "-H", "a=2"][..], "a second time"), (&["-H", "a"], "with a null value")]
+    {
+        let line = refused(&[&publish[..], headers].concat());
+        assert_eq!(line, format!("-H a: rskafka cannot send a header {what}, --library rdkafka can"));
+    }
+}
+
+#[cfg(feature = "rskafka")]
+#[test]
 fn every_lack_is_told_with_its_place_in_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let text = "kafka.library=rskafka\nkafka.producer.compression.level=3\nkafka.rdkafka.debug=all\n";

@@ -226,6 +226,18 @@ fn a_file_written_for_the_python_libraries_works_as_it_stands() {
 }
 
 #[test]
+fn the_example_is_accepted() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/application.properties");
+    let dir = folder(&[]);
+    let rows = rows(config_in(dir.path(), ["--props", example]).env("KAFKA_BROKERS", "a:1"));
+    assert_eq!(in_force(&rows, "kafka.bootstrap.servers").0, json!(["a:1"]));
+    // What is commented out is as good as the rest.
+    let text = std::fs::read_to_string(example).unwrap().replace("\n#kafka.", "\nkafka.");
+    let dir = folder(&[("all.properties", &text.replace("${file:/run/secrets/kafka}", "secret"))]);
+    config_in(dir.path(), ["--props", "all.properties"]).env("KAFKA_USER", "me").run().ok().silent();
+}
+
+#[test]
 fn a_json_configuration_is_that_of_a_publisher_a_subscriber_or_a_node() {
     let dir = folder(&[
         (
