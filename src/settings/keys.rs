@@ -204,7 +204,7 @@ pub const KEYS: &[Key] = &[
     row(KeyId::ConnectTimeout, "socket.connection.setup.timeout.ms", Role::Both, Kind::Millis(1000, I32))
         .default("10000").doc("time limit for connecting, TLS and SASL included"),
     row(KeyId::ReconnectBackoff, "reconnect.backoff.ms", Role::Both, Kind::Millis(0, 3_600_000))
-        .default("100").doc("first wait before connecting again; doubles each time"),
+        .default("50").doc("first wait before connecting again; doubles each time"),
     row(KeyId::ReconnectBackoffMax, "reconnect.backoff.max.ms", Role::Both, Kind::Millis(0, 3_600_000))
         .default("10000").doc("longest wait before connecting again"),
     row(KeyId::MetadataMaxAge, "metadata.max.age.ms", Role::Both, Kind::Millis(1, 3_600_000))
