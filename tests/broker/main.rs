@@ -16,6 +16,8 @@ mod offsets;
 mod peers;
 mod process;
 mod publish;
+mod restart;
+mod settings;
 mod signals;
 mod subscribe;
 
@@ -53,7 +55,7 @@ impl Ctx {
 type Once = (&'static str, fn(&Ctx));
 type PerLibrary = (&'static str, fn(&Ctx, Library));
 
-const ONCE: &[&[Once]] = &[process::TRIALS, peers::TRIALS, cross::ONCE];
+const ONCE: &[&[Once]] = &[process::TRIALS, peers::TRIALS, cross::ONCE, settings::ONCE];
 const PER_LIBRARY: &[&[PerLibrary]] = &[
     publish::TRIALS,
     subscribe::TRIALS,
@@ -62,9 +64,11 @@ const PER_LIBRARY: &[&[PerLibrary]] = &[
     signals::TRIALS,
     bad_input::TRIALS,
     cross::TRIALS,
+    settings::TRIALS,
+    restart::TRIALS,
 ];
 /// For libraries that have groups.
-const WITH_GROUPS: &[&[PerLibrary]] = &[groups::TRIALS];
+const WITH_GROUPS: &[&[PerLibrary]] = &[groups::TRIALS, settings::WITH_GROUPS];
 
 fn trials(ctx: &Arc<Ctx>) -> Vec<Trial> {
     let mut trials = Vec::new();

@@ -33,8 +33,10 @@ impl Kafka {
     /// As [`Kafka::start`], with the data kept in `dir`, where the next one started there finds it. To come back on
     /// the same port, give it `listeners=PLAINTEXT://ADDRESS`.
     pub(crate) fn start_in(dir: &Path, settings: &[&str]) -> Self {
-        // A node that comes back is let in only when its predecessor's session is over.
-        let own = ["--dir", dir.to_str().unwrap(), "broker.session.timeout.ms=1000"];
+        // A node that comes back is let in only when its predecessor's session is over. Without heartbeats well within
+        // that time the broker would shut itself out now and then.
+        let session = ["broker.session.timeout.ms=2000", "broker.heartbeat.interval.ms=250"];
+        let own = [&["--dir", dir.to_str().unwrap()], &session[..]].concat();
         Self::launch(&[&own, settings].concat())
     }
 
