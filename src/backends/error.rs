@@ -27,6 +27,8 @@ pub enum ErrorKind {
     BadRecord,
     /// An offset that the partition does not have, with `auto.offset.reset=none`.
     OffsetOutOfRange,
+    /// A transaction that was not committed: its records do not count.
+    NotCommitted,
     /// Anything else.
     Other,
 }

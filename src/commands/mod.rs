@@ -72,7 +72,7 @@ impl From<ErrorKind> for Exit {
             ErrorKind::Authentication | ErrorKind::Authorization => Self::Refused,
             ErrorKind::UnknownTopic => Self::UnknownTopic,
             ErrorKind::BadRecord => Self::BadRecord,
-            ErrorKind::TooLarge => Self::Undelivered,
+            ErrorKind::TooLarge | ErrorKind::NotCommitted => Self::Undelivered,
             ErrorKind::OffsetOutOfRange | ErrorKind::Other => Self::Failed,
         }
     }

@@ -21,9 +21,11 @@ pub(crate) const TRIALS: &[PerLibrary] = &[
     ("settings::what_it_cannot_do_is_refused", what_it_cannot_do_is_refused),
 ];
 
-/// For libraries that have groups.
-pub(crate) const WITH_GROUPS: &[PerLibrary] =
-    &[("settings::a_named_node_is_a_group", a_named_node_is_a_group)];
+/// For libraries that have groups (and transactions).
+pub(crate) const WITH_GROUPS: &[PerLibrary] = &[
+    ("settings::a_named_node_is_a_group", a_named_node_is_a_group),
+    ("settings::one_transaction", one_transaction),
+];
 
 fn folder_with(name: &str, content: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -160,6 +162,25 @@ fn what_it_cannot_do_is_refused(ctx: &Ctx, library: Library) {
         // Left to itself it takes the library that can.
         run(Kps::new([command, &topic, "-b", ctx.kafka().address()])).ok();
     }
-    let output = Kps::publish(ctx.kafka(), library, &topic).args(["-X", "transactional.id=t"]).run().code(2);
-    output.says("transactional.id");
+}
+
+/// All of a run is one transaction: nothing of it is there before its end, and all of it after.
+fn one_transaction(ctx: &Ctx, library: Library) {
+    let topic = ctx.kafka().topic_with("transaction", 1, json!({"max.message.bytes": "2000"}));
+    let id = format!("transactional.id={}", unique("id"));
+    let read = || Kps::subscribe(ctx.kafka(), library, &topic).args(["--exit"]).run().ok();
+    let publish = || Kps::publish(ctx.kafka(), library, &topic).args(["-X", &id]);
+    let mut running = publish().args(["--receipts"]).spawn();
+    running.write(b"a\n");
+    running.take_line();
+    read().prints("");
+    running.write(b"b\n");
+    running.wait().ok();
+    read().prints("a\nb\n");
+
+    let input = format!("c\n{}\n", "x".repeat(3000));
+    publish().input(input).run().code(3).says("not committed");
+    read().prints("a\nb\n");
+    let all = ["--exit", "-X", "isolation.level=read_uncommitted"];
+    Kps::subscribe(ctx.kafka(), library, &topic).args(all).run().ok().prints("a\nb\n");
 }

@@ -287,7 +287,7 @@ impl RdkafkaPublisher {
         };
         sink.aborted(records);
         Err(Error::new(
-            ErrorKind::Other,
+            ErrorKind::NotCommitted,
             format!(
                 "the transaction was not committed, none of its {records} acknowledged records count: {why}"
             ),
@@ -406,7 +406,8 @@ impl Teller<'_> {
     }
 
     fn tell_failure(&mut self, report: &Report<'_>) {
-        if report.code == TOO_LARGE && report.partition >= 0 {
+        // A transaction cannot go on after a refusal.
+        if report.code == TOO_LARGE && report.partition >= 0 && self.carried.transaction.is_none() {
             return self.carried.split.refuse(report.batch, report.index);
         }
         self.tell_undelivered(report);
