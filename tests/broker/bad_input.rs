@@ -21,6 +21,7 @@ pub(crate) const TRIALS: &[PerLibrary] = &[
     ("bad_input::a_partition_out_of_range", a_partition_out_of_range),
     ("bad_input::a_line_of_20_mb", a_line_of_20_mb),
     ("bad_input::a_record_too_large_for_the_topic", a_record_too_large_for_the_topic),
+    ("bad_input::a_record_too_large_takes_no_others_with_it", a_record_too_large_takes_no_others_with_it),
     ("bad_input::undelivered_records_are_replayed", undelivered_records_are_replayed),
     ("bad_input::a_file_that_cannot_be_read", a_file_that_cannot_be_read),
     ("bad_input::standard_input_is_closed", standard_input_is_closed),
@@ -138,7 +139,10 @@ fn a_record_too_large_for_the_topic(ctx: &Ctx, library: Library) {
     let input = format!("{}\n", "x".repeat(5000));
     let output = Kps::publish(ctx.kafka(), library, &topic).input(input).run().code(3);
     output.says("line 1").says("max.message.bytes");
-    // One among others is the only one that is not delivered.
+}
+
+fn a_record_too_large_takes_no_others_with_it(ctx: &Ctx, library: Library) {
+    let topic = ctx.kafka().topic_with("limited", 1, json!({"max.message.bytes": "2000"}));
     let small: String = (0..10).map(|n| format!("{n}\n")).collect();
     let input = format!("{small}{}\n{small}", "x".repeat(5000));
     let output = Kps::publish(ctx.kafka(), library, &topic).input(input).run().code(3).says("line 11");

@@ -55,8 +55,7 @@ fn told_twice(library: Library, kafka: Kafka, topic: &str) {
     run.write(b"one\ntwo\nthree\n");
     run.close_stdin();
     run.signal(Signal::INT);
-    // The first signal is in force when its wake-up has been taken, which nobody outside can see: a second of the
-    // other kind tells by its exit code which one came first.
+    // Of another kind, since two of one kind may arrive as one.
     run.signal(Signal::TERM);
     let output = run.wait();
     assert!([Some(130), Some(143)].contains(&output.status.code()), "{output}");

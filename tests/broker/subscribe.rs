@@ -12,6 +12,7 @@ use crate::{Ctx, PerLibrary};
 pub(crate) const TRIALS: &[PerLibrary] = &[
     ("subscribe::begins_at_the_beginning_and_follows", begins_at_the_beginning_and_follows),
     ("subscribe::delimiters_and_raw_output", delimiters_and_raw_output),
+    ("subscribe::bytes_are_printed_as_they_are", bytes_are_printed_as_they_are),
     ("subscribe::json_output", json_output),
     ("subscribe::parse_json_embeds_values", parse_json_embeds_values),
     ("subscribe::a_format", a_format),
@@ -56,6 +57,18 @@ fn delimiters_and_raw_output(ctx: &Ctx, library: Library) {
     assert_eq!(printed(ctx, library, &topic, &["-D", r"<\t>"]), "a\r<\t><\t>b\0<\t>");
     assert_eq!(printed(ctx, library, &topic, &["-D", r"\0"]), "a\r\0\0b\0\0");
     assert_eq!(printed(ctx, library, &topic, &["--output", "raw"]), "a\rb\0");
+}
+
+fn bytes_are_printed_as_they_are(ctx: &Ctx, library: Library) {
+    let topic = ctx.kafka().topic("bytes", 1);
+    let bytes: Vec<u8> = (0..=255).collect();
+    ctx.kafka().produce(
+        &topic,
+        &[Record::of(&bytes), Record { value: None, ..Record::default() }],
+        json!({}),
+    );
+    let output = Kps::subscribe(ctx.kafka(), library, &topic).args(["--exit", "-D", "|"]).run().ok();
+    output.prints([&bytes[..], b"||"].concat());
 }
 
 fn json_output(ctx: &Ctx, library: Library) {
