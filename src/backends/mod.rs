@@ -169,11 +169,12 @@ pub trait Publisher: Send {
     /// Only what makes all further sending useless.
     fn poll(&mut self, wait: Duration, sink: &mut dyn ReportSink) -> Result<usize>;
     /// Sends what is held back by linger now (end of input), then waits for all outcomes up to
-    /// `deadline`; what has none by then is told as failed or unknown.
+    /// `deadline`, which is asked again at every wake-up since a signal brings it forward; what has
+    /// none by then is told as failed or unknown.
     ///
     /// # Errors
     /// As `poll`.
-    fn close(self: Box<Self>, deadline: Instant, sink: &mut dyn ReportSink) -> Result<()>;
+    fn close(self: Box<Self>, deadline: &dyn Fn() -> Instant, sink: &mut dyn ReportSink) -> Result<()>;
 }
 
 /// A partition of a topic.

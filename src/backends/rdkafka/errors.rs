@@ -53,9 +53,13 @@ pub(super) fn kind(code: Code) -> ErrorKind {
     }
 }
 
+/// The protocol's errors that mean "ask again": LEADER_NOT_AVAILABLE, NOT_LEADER_OR_FOLLOWER,
+/// REPLICA_NOT_AVAILABLE, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, OFFSET_NOT_AVAILABLE.
+const ASK_AGAIN: [Code; 6] = [Code(5), Code(6), Code(9), Code(74), Code(75), Code(78)];
+
 /// True when librdkafka goes on by itself and only tells.
 pub(super) fn passes(code: Code) -> bool {
-    matches!(kind(code), ErrorKind::Unreachable | ErrorKind::TimedOut)
+    matches!(kind(code), ErrorKind::Unreachable | ErrorKind::TimedOut) || ASK_AGAIN.contains(&code)
 }
 
 /// An error about `what`, e.g. `topic orders`.

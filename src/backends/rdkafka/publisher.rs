@@ -359,9 +359,9 @@ impl Publisher for RdkafkaPublisher {
         Ok(self.owed())
     }
 
-    fn close(mut self: Box<Self>, deadline: Instant, sink: &mut dyn ReportSink) -> Result<()> {
+    fn close(mut self: Box<Self>, deadline: &dyn Fn() -> Instant, sink: &mut dyn ReportSink) -> Result<()> {
         let mut ended = Ok(0);
-        while self.owed() > 0 && ended.is_ok() && Instant::now() < deadline {
+        while self.owed() > 0 && ended.is_ok() && Instant::now() < deadline() {
             self.client.flush(FLUSH_SLICE);
             ended = self.poll(Duration::ZERO, sink);
         }
@@ -377,7 +377,7 @@ impl Publisher for RdkafkaPublisher {
             }
             self.carried = tell.finish();
         }
-        let transaction = self.end_transaction(deadline, sink);
+        let transaction = self.end_transaction(deadline(), sink);
         ended.and(transaction)
     }
 }

@@ -6,13 +6,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ::rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use ::rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 
 use super::native::{Client, Code, Event, EventPtr, Fetched, Pushed, Queue, Role, Topic};
 use super::{Health, config, connect, errors, partitions_of, serve};
 use crate::backends::{
-    At, Error, ErrorKind, Log, Offsets, Polled, RecordSink, Result, StartAt, SubscribePlan, Subscriber,
-    TopicPartition, Topics, Waker, unknown_topic,
+    At, Error, ErrorKind, Log, Offsets, Polled, RecordSink, Result, StartAt, Status, SubscribePlan,
+    Subscriber, TopicPartition, Topics, Waker, unknown_topic,
 };
 use crate::settings::{KeyId, Settings, Side};
 
@@ -20,6 +20,9 @@ use crate::settings::{KeyId, Settings, Side};
 const TOPIC_WAIT: Duration = Duration::from_secs(1);
 /// How long the last probe may take before a reader is told that no broker is left.
 const PROBE_WAIT: Duration = Duration::from_secs(5);
+
+/// How long until a question that may be answered later is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 const MAX_POLL_EXCEEDED: Code = Code(-147);
 
@@ -142,6 +145,30 @@ impl RdkafkaSubscriber {
             );
         }
         Ok(all)
+    }
+
+    /// Asks once for the offsets of these places.
+    fn ask_offsets(&self, places: &[(TopicPartition, At)]) -> Result<Vec<Offset>> {
+        let mut list = TopicPartitionList::with_capacity(places.len());
+        for (tp, at) in places {
+            let at = match at {
+                At::Earliest => Offset::Beginning,
+                At::Latest => Offset::End,
+                At::Timestamp(ms) => Offset::Offset((*ms).max(0)),
+            };
+            add(&mut list, tp, at)?;
+        }
+        if !places.is_empty() {
+            let wait = self.request_timeout();
+            self.client
+                .offsets_for_times(&list, wait)
+                .map_err(|code| errors::error(code, "listing offsets"))?;
+        }
+        let offset = |(tp, found): (&TopicPartition, &TopicPartitionListElem<'_>)| {
+            found.error().map_err(|e| offset_error(tp, &e))?;
+            Ok(found.offset())
+        };
+        places.iter().map(|(tp, _)| tp).zip(&list.elements()).map(offset).collect()
     }
 
     /// Serves what the client tells beside records.
@@ -275,26 +302,16 @@ impl Subscriber for RdkafkaSubscriber {
     }
 
     fn list_offsets(&mut self, places: &[(TopicPartition, At)]) -> Result<Vec<i64>> {
-        let mut list = TopicPartitionList::with_capacity(places.len());
-        for (tp, at) in places {
-            let at = match at {
-                At::Earliest => Offset::Beginning,
-                At::Latest => Offset::End,
-                At::Timestamp(ms) => Offset::Offset((*ms).max(0)),
-            };
-            add(&mut list, tp, at)?;
-        }
-        if !places.is_empty() {
-            let wait = self.request_timeout();
-            self.client
-                .offsets_for_times(&list, wait)
-                .map_err(|code| errors::error(code, "listing offsets"))?;
-        }
-        let mut offsets = Vec::with_capacity(places.len());
-        for ((tp, _), found) in places.iter().zip(list.elements()) {
-            found.error().map_err(|e| offset_error(tp, &e))?;
-            offsets.push(found.offset());
-        }
+        let deadline = Instant::now() + self.request_timeout();
+        let mut offsets = loop {
+            match self.ask_offsets(places) {
+                Err(e) if e.status() == Status::Temporary && Instant::now() < deadline => {
+                    // A leader is being chosen: asked again after the next event, or a short while.
+                    drop(serve(self.events.poll(ASK_AGAIN), &mut self.outage.health, &self.log));
+                }
+                answer => break answer?,
+            }
+        };
         // A timestamp after the last record has no offset: it means the end.
         let past_end: Vec<_> = (0..offsets.len()).filter(|&i| offsets[i] == Offset::End).collect();
         let ends: Vec<_> = past_end.iter().map(|&i| (places[i].0.clone(), At::Latest)).collect();
@@ -415,7 +432,9 @@ fn rebalance_failed(reason: &str) -> Error {
 
 fn offset_error(tp: &TopicPartition, e: &::rdkafka::error::KafkaError) -> Error {
     let code = e.rdkafka_error_code().map_or(Code::NONE, |c| Code(c as i32));
-    errors::error(code, tp.to_string())
+    let error = errors::error(code, tp.to_string());
+    // librdkafka's own "unknown partition": it knows no leader yet.
+    if code == Code(-190) { error.with_status(Status::Temporary) } else { error }
 }
 
 fn partition_error(topic: &str, partition: i32, offset: i64, code: Code, reason: &str) -> Error {

@@ -32,6 +32,19 @@ pub(super) fn refusal(batch: &Batch, span: &Span) -> Option<Error> {
     reason.map(unsupported)
 }
 
+/// True when rskafka keeps the order of the headers: it sorts them by name.
+pub(super) fn keeps_order(batch: &Batch, span: &Span) -> bool {
+    let mut last: Option<Vec<u8>> = None;
+    let mut sorted = true;
+    if span.headers.1 > 1 {
+        batch.headers(span).for_each(&mut |name, _| {
+            sorted &= last.as_deref().is_none_or(|last| last <= name);
+            last = Some(name.to_vec());
+        });
+    }
+    sorted
+}
+
 fn unsupported(what: String) -> Error {
     Error::new(ErrorKind::Unsupported, format!("rskafka cannot send {what}: use --library rdkafka"))
 }

@@ -52,6 +52,17 @@ pub(super) struct RskafkaPublisher {
     refused: Vec<Refused>,
     /// Records taken and not told of.
     owed: usize,
+    sorting: Sorting,
+}
+
+/// Whether the user knows that headers lost their order.
+#[derive(Debug, PartialEq, Eq)]
+enum Sorting {
+    /// No record has shown it yet.
+    Unseen,
+    /// To be told.
+    Seen,
+    Told,
 }
 
 #[derive(Debug)]
@@ -93,7 +104,7 @@ impl RskafkaPublisher {
             }
         }
         router.keep_counts_fresh();
-        Ok(Self { router, shared, held: Weak::new(), refused: Vec::new(), owed: 0 })
+        Ok(Self { router, shared, held: Weak::new(), refused: Vec::new(), owed: 0, sorting: Sorting::Unseen })
     }
 
     fn hold(&mut self, batch: &Arc<Batch>) -> Option<Arc<Held>> {
@@ -181,6 +192,9 @@ impl Publisher for RskafkaPublisher {
             }
             match self.router.route(batch, span, size) {
                 Ok(queue) => {
+                    if self.sorting == Sorting::Unseen && !convert::keeps_order(batch, span) {
+                        self.sorting = Sorting::Seen;
+                    }
                     self.shared.limits.take(size);
                     queue.push(&held, index, size, now);
                 }
@@ -194,16 +208,20 @@ impl Publisher for RskafkaPublisher {
 
     fn poll(&mut self, wait: Duration, sink: &mut dyn ReportSink) -> Result<usize> {
         let wait = if self.refused.is_empty() { wait } else { Duration::ZERO };
+        if self.sorting == Sorting::Seen {
+            self.sorting = Sorting::Told;
+            sink.warn("rskafka sorts the headers of a record by name: --library rdkafka keeps their order");
+        }
         self.tell_refused(sink);
         let outcomes = self.shared.outcomes.take(wait);
         self.tell_all(outcomes, sink);
         Ok(self.owed)
     }
 
-    fn close(mut self: Box<Self>, deadline: Instant, sink: &mut dyn ReportSink) -> Result<()> {
+    fn close(mut self: Box<Self>, deadline: &dyn Fn() -> Instant, sink: &mut dyn ReportSink) -> Result<()> {
         self.router.queues().iter().for_each(|queue| queue.flush());
         while self.owed > 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline().saturating_duration_since(Instant::now());
             self.poll(left, sink)?;
             if left.is_zero() {
                 break;

@@ -120,7 +120,7 @@ fn publish(config: PublishConfig, batches: &[Arc<Batch>]) -> Books {
             }
         }
     }
-    publisher.close(Instant::now() + LONG, &mut books).unwrap();
+    publisher.close(&|| Instant::now() + LONG, &mut books).unwrap();
     books
 }
 
@@ -282,7 +282,7 @@ fn a_leader_that_moves_is_followed_on_both_sides() {
         while publisher.poll(LONG, &mut books).unwrap() > 0 {}
         read_until(&mut subscriber, &mut reader, |r| r.values.len() as u64 >= n + 50);
     }
-    publisher.close(Instant::now() + LONG, &mut books).unwrap();
+    publisher.close(&|| Instant::now() + LONG, &mut books).unwrap();
     assert_eq!((books.delivered, books.undelivered.len()), (200, 0));
     let mut read: Vec<u64> = reader.values.iter().map(|(_, v)| v.parse().unwrap()).collect();
     read.sort_unstable();
@@ -299,7 +299,7 @@ fn a_broker_that_comes_back_gets_everything() {
     assert_eq!(publisher.send(&numbers(0..50), 0..50).unwrap(), 50);
     assert_eq!(publisher.poll(Duration::from_millis(300), &mut books).unwrap(), 50);
     mock.broker_up(1).unwrap();
-    publisher.close(Instant::now() + LONG, &mut books).unwrap();
+    publisher.close(&|| Instant::now() + LONG, &mut books).unwrap();
     assert_eq!((books.delivered, books.undelivered.len()), (50, 0));
     assert_eq!(read_all(&bootstrap), values(0..50));
 }
@@ -312,7 +312,7 @@ fn what_has_no_outcome_at_the_deadline_is_told_all_the_same() {
     let mut books = Books::default();
     mock.broker_down(1).unwrap();
     assert_eq!(publisher.send(&numbers(0..50), 0..50).unwrap(), 50);
-    publisher.close(Instant::now() + Duration::from_millis(300), &mut books).unwrap();
+    publisher.close(&|| Instant::now() + Duration::from_millis(300), &mut books).unwrap();
     assert_eq!((books.delivered, books.undelivered.len()), (0, 50));
     assert!(books.undelivered.iter().all(|u| u.1 == Fate::Failed), "{:?}", books.undelivered);
 }
@@ -327,7 +327,7 @@ fn what_was_sent_and_not_answered_is_told_as_unknown() {
     while publisher.poll(LONG, &mut books).unwrap() > 0 {}
     mock.broker_round_trip_time(1, LONG).unwrap();
     assert_eq!(publisher.send(&numbers(5..10), 0..5).unwrap(), 5);
-    publisher.close(Instant::now() + Duration::from_secs(1), &mut books).unwrap();
+    publisher.close(&|| Instant::now() + Duration::from_secs(1), &mut books).unwrap();
     let told: Vec<(u64, Fate)> = books.undelivered.iter().map(|u| (u.0, u.1)).collect();
     assert_eq!(told, [6, 7, 8, 9, 10].map(|line| (line, Fate::Unknown)));
 }
@@ -345,7 +345,7 @@ fn a_broker_that_stops_answering_is_asked_again_on_a_new_connection() {
     assert_eq!(publisher.send(&numbers(5..10), 0..5).unwrap(), 5);
     assert_eq!(publisher.poll(Duration::from_millis(300), &mut books).unwrap(), 5);
     mock.broker_round_trip_time(1, Duration::ZERO).unwrap();
-    publisher.close(Instant::now() + LONG, &mut books).unwrap();
+    publisher.close(&|| Instant::now() + LONG, &mut books).unwrap();
     assert_eq!((books.delivered, books.undelivered.len()), (10, 0));
 }
 
@@ -363,7 +363,7 @@ fn a_full_queue_takes_fewer_than_offered_and_does_not_wait_for_its_linger() {
     while publisher.poll(LONG, &mut books).unwrap() > 0 {}
     assert_eq!(books.delivered, 30);
     assert_eq!(publisher.send(&batch, 30..batch.len()).unwrap(), 30);
-    publisher.close(Instant::now() + LONG, &mut books).unwrap();
+    publisher.close(&|| Instant::now() + LONG, &mut books).unwrap();
     assert_eq!(books.delivered, 60);
     assert!(start.elapsed() < LONG / 2, "{:?}", start.elapsed());
 }

@@ -5,6 +5,7 @@ mod ledger;
 mod pace;
 mod plan;
 
+use std::cell::Cell;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -70,6 +71,7 @@ pub(super) fn run(args: &PublishArgs, context: &Context) -> Result<Exit> {
         progress: progress(),
         pending: None,
         end: End::No,
+        drain_until: None,
         skip_bad: plan.limits.skip_bad,
         stop: &context.stop,
     };
@@ -77,7 +79,7 @@ pub(super) fn run(args: &PublishArgs, context: &Context) -> Result<Exit> {
     if let Err(e) = &ended {
         run.abandon(e, &mut ledger);
     }
-    let (end, closed) = run.finish(&mut ledger, settings.duration(KeyId::DeliveryTimeout), context);
+    let (end, closed) = run.finish(&mut ledger, settings.duration(KeyId::DeliveryTimeout));
     let flushed = ledger.flush();
 
     let took = start.elapsed();
@@ -85,9 +87,15 @@ pub(super) fn run(args: &PublishArgs, context: &Context) -> Result<Exit> {
         ReportFormat::Text => console::note(ledger.text(took)),
         ReportFormat::Json => console::note(ledger.json(took, chosen.library.name())),
     }
-    ended.and(closed)?;
-    flushed?;
-    Ok(exit(&end, &ledger, context))
+    let ended = ended.and(closed).map_err(anyhow::Error::from).and(flushed);
+    match context.stop.signal() {
+        None => ended.map(|()| exit(&end, &ledger)),
+        Some(signal) => {
+            // It was asked to end: what went wrong on the way is told, and does not change the code.
+            ended.unwrap_or_else(console::error);
+            Ok(Exit::Signal(signal))
+        }
+    }
 }
 
 /// A file that is read and appended to at the same time never ends.
@@ -104,9 +112,8 @@ fn refuse_own_tail(inputs: &[Input], failed_to: &Path) -> Result<()> {
 }
 
 /// What the run comes to, the strongest reason first.
-fn exit(end: &End, ledger: &Ledger, context: &Context) -> Exit {
+fn exit(end: &End, ledger: &Ledger) -> Exit {
     match end {
-        _ if context.stop.signal().is_some() => Exit::Signal(context.stop.signal().unwrap_or_default()),
         End::Bad => Exit::BadRecord,
         End::Failed => Exit::Failed,
         End::No | End::Input => ledger.exit(),
@@ -156,6 +163,8 @@ struct Run<'a> {
     progress: ProgressBar,
     pending: Option<Pending>,
     end: End,
+    /// When an interrupted run gives up.
+    drain_until: Option<Instant>,
     skip_bad: bool,
     stop: &'a Stop,
 }
@@ -168,6 +177,7 @@ impl Run<'_> {
                 return Ok(());
             }
             let sent = self.send()?;
+            self.check_drain()?;
             let wait = if sent { Duration::ZERO } else { self.wait() };
             if !sent {
                 self.flush(ledger);
@@ -176,6 +186,19 @@ impl Run<'_> {
             ledger.gone()?;
             self.progress.set_message(format!("{} records published", ledger.delivered()));
         }
+    }
+
+    /// An interrupted run has only so long to deliver what was read.
+    fn check_drain(&mut self) -> backends::Result<()> {
+        if self.stop.signal().is_none() {
+            return Ok(());
+        }
+        let until = *self.drain_until.get_or_insert_with(|| Instant::now() + DRAIN);
+        if Instant::now() < until {
+            return Ok(());
+        }
+        let text = format!("interrupted, and not delivered within {} s", DRAIN.as_secs());
+        Err(backends::Error::new(backends::ErrorKind::TimedOut, text))
     }
 
     /// No record will be delivered any more: stops the reading and books what was read and not sent.
@@ -261,16 +284,18 @@ impl Run<'_> {
     }
 
     /// Waits for the outcome of everything that was sent.
-    fn finish(
-        self,
-        ledger: &mut Ledger,
-        timeout: Duration,
-        context: &Context,
-    ) -> (End, backends::Result<()>) {
-        let Self { publisher, progress, mut tee, end, .. } = self;
-        let limit = if context.stop.signal().is_some() { DRAIN.min(timeout) } else { timeout };
-        let deadline = Instant::now() + limit + GRACE;
-        let closed = publisher.close(deadline, ledger);
+    fn finish(self, ledger: &mut Ledger, timeout: Duration) -> (End, backends::Result<()>) {
+        let Self { publisher, progress, mut tee, end, drain_until, stop, .. } = self;
+        let start = Instant::now();
+        let drain_until = Cell::new(drain_until);
+        let deadline = || match stop.signal() {
+            None => start + timeout + GRACE,
+            Some(_) => drain_until.get().unwrap_or_else(|| {
+                drain_until.set(Some(Instant::now() + DRAIN));
+                Instant::now() + DRAIN
+            }),
+        };
+        let closed = publisher.close(&deadline, ledger);
         progress.finish_and_clear();
         if let Some(tee) = &mut tee {
             tee.flush();
