@@ -65,7 +65,17 @@ pub(super) fn passes(code: Code) -> bool {
 /// An error about `what`, e.g. `topic orders`.
 pub(super) fn error(code: Code, what: impl Into<String>) -> Error {
     let status = if passes(code) { Status::Temporary } else { Status::Permanent };
-    Error::new(kind(code), format!("{}: {}", what.into(), lower(&code.text()))).with_status(status)
+    Error::new(kind(code), format!("{}: {}", what.into(), words(code))).with_status(status)
+}
+
+/// What a code says to a user: librdkafka's words, or ours where those are for its authors.
+fn words(code: Code) -> String {
+    match code.known() {
+        Some(E::RD_KAFKA_RESP_ERR__PURGE_QUEUE) => "not sent in time".to_owned(),
+        Some(E::RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) => "not acknowledged in time".to_owned(),
+        Some(E::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT) => "not delivered within delivery.timeout.ms".to_owned(),
+        _ => lower(&code.text()),
+    }
 }
 
 /// librdkafka's sentences, in the form of ours.
