@@ -185,7 +185,8 @@ apis! {
     /// Gives a producer its id.
     InitProducerId = 22, 0..=5, flexible 2, InitProducerIdRequest<'a> => InitProducerIdResponse;
     /// Makes partitions part of a transaction.
-    AddPartitionsToTxn = 24, 0..=3, flexible 3, AddPartitionsToTxnRequest<'a> => AddPartitionsToTxnResponse<'a>;
+    AddPartitionsToTxn = 24, 0..=3, flexible 3,
+        AddPartitionsToTxnRequest<'a> => AddPartitionsToTxnResponse<'a>;
     /// Makes a group's offsets part of a transaction.
     AddOffsetsToTxn = 25, 0..=4, flexible 3, AddOffsetsToTxnRequest<'a> => AddOffsetsToTxnResponse;
     /// Commits or aborts a transaction.
@@ -203,9 +204,11 @@ apis! {
     /// Describes the brokers.
     DescribeCluster = 60, 0..=2, flexible 0, DescribeClusterRequest => DescribeClusterResponse<'a>;
     /// Keeps a membership alive in a group of KIP-848's protocol, and carries its assignment.
-    ConsumerGroupHeartbeat = 68, 0..=1, flexible 0, ConsumerGroupHeartbeatRequest<'a> => ConsumerGroupHeartbeatResponse<'a>;
+    ConsumerGroupHeartbeat = 68, 0..=1, flexible 0,
+        ConsumerGroupHeartbeatRequest<'a> => ConsumerGroupHeartbeatResponse<'a>;
     /// Describes groups of KIP-848's protocol.
-    ConsumerGroupDescribe = 69, 0..=1, flexible 0, ConsumerGroupDescribeRequest<'a> => ConsumerGroupDescribeResponse<'a>;
+    ConsumerGroupDescribe = 69, 0..=1, flexible 0,
+        ConsumerGroupDescribeRequest<'a> => ConsumerGroupDescribeResponse<'a>;
 }
 
 #[cfg(test)]

@@ -101,6 +101,7 @@ mod tests {
     use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
     use super::super::APIS;
+    use super::super::arbitrary::Gen;
     use super::*;
 
     #[test]
@@ -146,6 +147,24 @@ mod tests {
                 assert_eq!(bytes.len(), 4 + header_version as usize, "{api:?} {version}");
                 let ours = ResponseHeader::read(&mut Reader::new(&bytes), api, version);
                 assert_eq!(ours, Ok(ResponseHeader { correlation_id: -9 }));
+            }
+        }
+    }
+
+    #[test]
+    fn random_bytes_are_survived() {
+        let mut g = Gen::new(11);
+        for _ in 0..20_000 {
+            let mut bytes = g.bytes(40);
+            // A key and version that are served now and then, or little else would be reached.
+            let head = [0, g.below(30) as u8, 0, g.below(13) as u8];
+            bytes.iter_mut().zip(head).for_each(|(byte, value)| *byte = value);
+            let mut r = Reader::new(&bytes);
+            if let Ok(header) = RequestHeader::read(&mut r) {
+                let mut w = Writer::new();
+                header.write(&mut w);
+                let bytes = w.finish().unwrap();
+                assert_eq!(RequestHeader::read(&mut Reader::new(&bytes)), Ok(header));
             }
         }
     }

@@ -14,11 +14,14 @@
 //! - [`Field`]: whatever can stand in a message; `message!` makes one of a table of fields.
 //! - [`messages`]: the messages, [`APIS`]: which are served, in which versions.
 //! - [`RequestHeader`], [`Frame`]: what stands around a message.
+//! - [`batch`]: the heads of record batches, which are what a message's records are.
 
 #[macro_use]
 mod message;
 
 mod api;
+pub mod batch;
+mod crc32c;
 mod field;
 mod frame;
 mod header;
@@ -30,6 +33,7 @@ mod writer;
 mod arbitrary;
 
 pub use api::{APIS, Api, ApiKey, Message, Request};
+pub use crc32c::crc32c;
 pub use field::{Blob, Field, Nullable, Records, Text, Uuid, Version};
 pub use frame::{Frame, Piece, encode_request, encode_response};
 pub use header::{RequestHeader, ResponseHeader};

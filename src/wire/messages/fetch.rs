@@ -13,7 +13,8 @@ message! {
         max_wait_ms: i32;
         /// How many bytes of batches are worth an answer before `max_wait_ms`.
         min_bytes: i32;
-        /// How many bytes of batches to answer with at most; a first batch larger than that is sent all the same.
+        /// How many bytes of batches to answer with at most; a first batch larger than that is sent
+        /// all the same.
         max_bytes: i32 = i32::MAX;
         /// 0 reads all records, 1 only those of committed transactions.
         isolation_level: i8;
@@ -41,7 +42,8 @@ message! {
     pub struct FetchRequestPartition {
         /// The partition.
         partition: i32;
-        /// The leader's epoch as the client knows it, to be refused if it is not the current one; -1 if it does not know.
+        /// The leader's epoch as the client knows it, to be refused if it is not the current one;
+        /// -1 if it does not know.
         current_leader_epoch: i32 = -1, in 9..;
         /// The offset to start from.
         fetch_offset: i64;
@@ -97,7 +99,7 @@ message! {
         aborted_transactions: Option<Vec<FetchAbortedTransaction>>;
         /// A broker nearer to the client (KIP-392); -1 if there is none.
         preferred_read_replica: i32 = -1, in 11..;
-        /// The batches. The last may be cut off.
+        /// The batches. The last may be cut off. Empty by default, as null is not what clients expect.
         records: Option<Records<'a>> = Some(Records::default());
         /// Where the reader's log leaves the leader's, if it does.
         diverging_epoch: FetchDivergingEpoch, in 12.., tag 0;

@@ -27,9 +27,11 @@ message! {
     pub struct ListOffsetsRequestPartition {
         /// The partition.
         partition_index: i32;
-        /// The leader's epoch as the client knows it, to be refused if it is not the current one; -1 if it does not know.
+        /// The leader's epoch as the client knows it, to be refused if it is not the current one;
+        /// -1 if it does not know.
         current_leader_epoch: i32 = -1, in 4..;
-        /// The earliest time of the record sought, in ms since 1970; -1 for the end, -2 for the beginning, -3 for the latest time.
+        /// The earliest time of the record sought, in ms since 1970; -1 for the end, -2 for the
+        /// beginning, -3 for the record with the latest time (from version 7 on, KIP-734).
         timestamp: i64;
     }
 

@@ -10,7 +10,8 @@ message! {
     pub struct ProduceRequest<'a> {
         /// The transactional id; null outside a transaction.
         transactional_id: Option<Text<'a>>;
-        /// How many replicas are to have it before the answer: 0 (no answer at all), 1, or -1 for all in sync.
+        /// How many replicas are to have it before the answer: 0 (no answer at all), 1, or -1 for
+        /// all in sync.
         acks: i16;
         /// How long to wait for the replicas, in ms.
         timeout_ms: i32;
