@@ -1,0 +1,152 @@
+//! What is answered: one file per API.
+//!
+//! An API that is served stands in [`SERVED`], which is what is announced, and in [`dispatch`]. Those
+//! of groups and transactions join the same way: a handler that answers at once is a function from
+//! request to response, one that waits is an `async` function that is given the [`Call`].
+
+mod api_versions;
+mod configs;
+mod create_partitions;
+mod create_topics;
+mod delete_records;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod fetch;
+mod fetch_session;
+mod find_coordinator;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod produce;
+
+pub(super) use fetch_session::Session;
+
+use super::code::Failure;
+use super::connection::{Close, Peer};
+use super::faults::FaultKind;
+use super::node::Node;
+use super::storage::Slice;
+use crate::wire::{ApiKey, Frame, Message, Reader, Request, RequestHeader, encode_response};
+
+/// The APIs that are served, and announced.
+pub(super) const SERVED: &[ApiKey] = &[
+    ApiKey::Produce,
+    ApiKey::Fetch,
+    ApiKey::ListOffsets,
+    ApiKey::Metadata,
+    ApiKey::FindCoordinator,
+    ApiKey::ApiVersions,
+    ApiKey::CreateTopics,
+    ApiKey::DeleteTopics,
+    ApiKey::DeleteRecords,
+    ApiKey::InitProducerId,
+    ApiKey::DescribeConfigs,
+    ApiKey::CreatePartitions,
+    ApiKey::DescribeCluster,
+];
+
+/// A response ready to be sent.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) frame: Frame,
+    /// What goes into the frame's gaps, in order.
+    pub(super) slices: Vec<Slice>,
+}
+
+/// A request on its way to its answer.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    pub(super) node: &'a Node,
+    pub(super) peer: &'a mut Peer,
+    pub(super) header: RequestHeader<'a>,
+    body: &'a [u8],
+    fault: Option<i16>,
+}
+
+impl<'a> Call<'a> {
+    /// The version asked for.
+    pub(super) fn version(&self) -> i16 {
+        self.header.api_version
+    }
+
+    /// Reads the request.
+    pub(super) fn read<R: Request<'a>>(&self) -> Result<R, Close> {
+        Ok(R::decode(self.body, self.version())?)
+    }
+
+    /// Writes the response.
+    pub(super) fn reply<'r, M: Message<'r>>(&self, response: &M) -> Result<Reply, Close> {
+        let frame = encode_response(response, self.version(), self.header.correlation_id)?;
+        Ok(Reply { frame, slices: Vec::new() })
+    }
+
+    /// Fails if this request is to be answered with an error: a handler asks before it does anything.
+    pub(super) fn allow(&self) -> Result<(), Failure> {
+        self.fault
+            .map_or(Ok(()), |code| Err(Failure { code, why: Some("a fault that was asked for".into()) }))
+    }
+
+    /// Answers by a function from request to response.
+    fn answer<R: Request<'a>>(
+        &mut self,
+        handle: impl FnOnce(&mut Self, R) -> R::Response<'a>,
+    ) -> Result<Option<Reply>, Close> {
+        let request = self.read()?;
+        let response = handle(self, request);
+        self.reply(&response).map(Some)
+    }
+}
+
+/// Answers a request, if it is one that is answered.
+pub(super) async fn answer(node: &Node, peer: &mut Peer, request: &[u8]) -> Result<Option<Reply>, Close> {
+    let mut r = Reader::new(request);
+    let header = RequestHeader::read(&mut r)?;
+    let Some((api, _)) = header.api().filter(|(api, _)| SERVED.contains(&api.key)) else {
+        return refuse(&header).map(Some);
+    };
+    let body = request.get(r.position()..).unwrap_or_default();
+    let mut call = Call { node, peer, header, body, fault: None };
+    let fault = node.faults.take(api.key);
+    match fault {
+        Some(FaultKind::Refuse) => return Err(Close::Fault),
+        Some(FaultKind::Delay(time)) => tokio::time::sleep(time).await,
+        Some(FaultKind::Error(code)) => call.fault = Some(code),
+        Some(FaultKind::Drop) | None => {}
+    }
+    let reply = dispatch(&mut call, api.key).await?;
+    if fault == Some(FaultKind::Drop) { Err(Close::Fault) } else { Ok(reply) }
+}
+
+async fn dispatch(call: &mut Call<'_>, api: ApiKey) -> Result<Option<Reply>, Close> {
+    match api {
+        ApiKey::Produce => produce::answer(call),
+        ApiKey::Fetch => fetch::answer(call).await,
+        ApiKey::ListOffsets => call.answer(list_offsets::handle),
+        ApiKey::Metadata => call.answer(metadata::handle),
+        ApiKey::FindCoordinator => call.answer(find_coordinator::handle),
+        ApiKey::ApiVersions => call.answer(api_versions::handle),
+        ApiKey::CreateTopics => call.answer(create_topics::handle),
+        ApiKey::DeleteTopics => call.answer(delete_topics::handle),
+        ApiKey::DeleteRecords => call.answer(delete_records::handle),
+        ApiKey::InitProducerId => call.answer(init_producer_id::handle),
+        ApiKey::DescribeConfigs => call.answer(describe_configs::handle),
+        ApiKey::CreatePartitions => call.answer(create_partitions::handle),
+        ApiKey::DescribeCluster => call.answer(describe_cluster::handle),
+        _ => Err(unserved(&call.header)),
+    }
+}
+
+/// Of what is not served, only ApiVersions in an unknown version has an answer that a client
+/// understands.
+fn refuse(header: &RequestHeader<'_>) -> Result<Reply, Close> {
+    if header.api_key != ApiKey::ApiVersions as i16 {
+        return Err(unserved(header));
+    }
+    let frame = encode_response(&api_versions::unsupported(), 0, header.correlation_id)?;
+    Ok(Reply { frame, slices: Vec::new() })
+}
+
+fn unserved(header: &RequestHeader<'_>) -> Close {
+    Close::Unserved { key: header.api_key, version: header.api_version }
+}

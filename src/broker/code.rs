@@ -1,0 +1,89 @@
+//! Kafka's error codes (<https://kafka.apache.org/protocol>, "Error Codes"), and those of storage's
+//! errors.
+
+use super::storage;
+
+/// The errors that are answered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i16)]
+pub(super) enum Code {
+    OffsetOutOfRange = 1,
+    CorruptMessage = 2,
+    UnknownTopicOrPartition = 3,
+    MessageTooLarge = 10,
+    InvalidTopic = 17,
+    InvalidRequiredAcks = 21,
+    UnsupportedVersion = 35,
+    TopicAlreadyExists = 36,
+    InvalidPartitions = 37,
+    InvalidReplicationFactor = 38,
+    InvalidReplicaAssignment = 39,
+    InvalidConfig = 40,
+    InvalidRequest = 42,
+    UnsupportedForMessageFormat = 43,
+    OutOfOrderSequenceNumber = 45,
+    DuplicateSequenceNumber = 46,
+    InvalidProducerEpoch = 47,
+    InvalidTxnState = 48,
+    KafkaStorageError = 56,
+    FetchSessionIdNotFound = 70,
+    InvalidFetchSessionEpoch = 71,
+    UnknownLeaderEpoch = 76,
+    InvalidRecord = 87,
+    UnknownTopicId = 100,
+    MismatchedEndpointType = 114,
+}
+
+/// Why something was not done: the code for the client's program, the words for its user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) code: i16,
+    pub(super) why: Option<String>,
+}
+
+impl Failure {
+    pub(super) fn new(code: Code, why: impl Into<String>) -> Self {
+        Self { code: code as i16, why: Some(why.into()) }
+    }
+}
+
+impl From<Code> for Failure {
+    fn from(code: Code) -> Self {
+        Self { code: code as i16, why: None }
+    }
+}
+
+impl From<storage::Error> for Failure {
+    fn from(error: storage::Error) -> Self {
+        Self::new(Code::from(&error), error.to_string())
+    }
+}
+
+impl From<&storage::Error> for Code {
+    fn from(error: &storage::Error) -> Self {
+        match error {
+            storage::Error::OffsetOutOfRange { .. } => Self::OffsetOutOfRange,
+            storage::Error::CorruptMessage(_) => Self::CorruptMessage,
+            storage::Error::UnknownTopic(_) | storage::Error::UnknownPartition { .. } => {
+                Self::UnknownTopicOrPartition
+            }
+            storage::Error::MessageTooLarge { .. } => Self::MessageTooLarge,
+            storage::Error::InvalidTopic(_) => Self::InvalidTopic,
+            storage::Error::TopicExists(_) => Self::TopicAlreadyExists,
+            storage::Error::InvalidPartitions { .. } => Self::InvalidPartitions,
+            storage::Error::InvalidConfig { .. } => Self::InvalidConfig,
+            storage::Error::UnsupportedFormat(_) => Self::UnsupportedForMessageFormat,
+            storage::Error::OutOfOrderSequence { .. } => Self::OutOfOrderSequenceNumber,
+            storage::Error::DuplicateSequence { .. } => Self::DuplicateSequenceNumber,
+            storage::Error::InvalidProducerEpoch { .. } => Self::InvalidProducerEpoch,
+            storage::Error::InvalidTxnState(_) => Self::InvalidTxnState,
+            storage::Error::InvalidRecord(_) => Self::InvalidRecord,
+            storage::Error::Locked(_) | storage::Error::Io { .. } => Self::KafkaStorageError,
+        }
+    }
+}
+
+/// The code and the words of an outcome; 0 and none if it went well.
+pub(super) fn told<T>(outcome: &Result<T, Failure>) -> (i16, Option<&str>) {
+    outcome.as_ref().err().map_or((0, None), |failure| (failure.code, failure.why.as_deref()))
+}
