@@ -44,8 +44,6 @@ pub(super) enum Close {
 /// What is known of a client, and what it has here.
 #[derive(Debug)]
 pub(super) struct Peer {
-    /// Where it is.
-    pub(super) addr: SocketAddr,
     /// How it reaches this broker: what it is told as the broker's address.
     pub(super) local: SocketAddr,
     /// Its fetch session (KIP-227). It ends with the connection.
@@ -55,26 +53,26 @@ pub(super) struct Peer {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(node: Arc<Node>, stream: TcpStream, addr: SocketAddr) {
-    match answer_all(&node, stream, addr).await {
+pub(super) async fn serve(node: Arc<Node>, mut stream: TcpStream, addr: SocketAddr) {
+    match answer_all(&node, &mut stream).await {
         // A client may go whenever it likes.
         Ok(()) | Err(Close::Socket(_) | Close::Fault) => {}
         Err(close) => node.options.log.line(format_args!("connection from {addr} closed: {close}")),
     }
 }
 
-async fn answer_all(node: &Node, mut stream: TcpStream, addr: SocketAddr) -> Result<(), Close> {
+async fn answer_all(node: &Node, stream: &mut TcpStream) -> Result<(), Close> {
     stream.set_nodelay(true)?;
-    let mut peer = Peer { addr, local: stream.local_addr()?, session: None, batches: Vec::new() };
+    let mut peer = Peer { local: stream.local_addr()?, session: None, batches: Vec::new() };
     let (mut request, mut out) = (Vec::new(), Vec::with_capacity(CHUNK));
-    while read(&mut stream, &mut request, node.options.max_request).await? {
+    while read(stream, &mut request, node.options.max_request).await? {
         let reply = tokio::select! {
             biased;
             reply = apis::answer(node, &mut peer, &request) => reply?,
-            () = hung_up(&stream) => return Ok(()),
+            () = hung_up(stream) => return Ok(()),
         };
         if let Some(reply) = reply {
-            send(&mut stream, &reply, &mut out).await?;
+            send(stream, &reply, &mut out).await?;
         }
     }
     Ok(())

@@ -28,14 +28,15 @@ pub struct Options {
 
 impl Default for Options {
     /// A free port of this machine only, a temporary folder, topics of one partition created when they are
-    /// asked for.
+    /// asked for. Records are deleted by size only: judged by time, those with timestamps of long ago,
+    /// as examples and tests have them, would be gone a moment after they were written.
     fn default() -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             data: None,
             partitions: 1,
             auto_create: true,
-            storage: storage::Options::default(),
+            storage: storage::Options { retain_time: None, ..storage::Options::default() },
             max_request: 100 << 20,
             log: Log::none(),
         }
