@@ -132,7 +132,7 @@ fn varied() -> (Arc<Batch>, Vec<Seen>) {
     for n in 0..200_u32 {
         let key = (n % 3 != 0).then(|| format!("key {n}").into_bytes());
         let value = (n % 5 != 0).then(|| format!("value {n} ").repeat(n as usize % 40).into_bytes());
-        let mut place = |batch: &mut Batch, bytes: &Option<Vec<u8>>| {
+        let place = |batch: &mut Batch, bytes: &Option<Vec<u8>>| {
             bytes.as_ref().map_or(Slice::NULL, |bytes| batch.append(bytes))
         };
         let mut span = Span::new(place(&mut batch, &key), place(&mut batch, &value), u64::from(n) + 1);
@@ -328,7 +328,7 @@ fn librdkafkas_admin_client_creates_describes_changes_and_deletes() {
         let added = admin.create_partitions([&NewPartitions::new("t", 5)], &options).await.unwrap();
         assert_eq!(added, [Ok("t".into())]);
         let described = admin.describe_configs([&ResourceSpecifier::Topic("t")], &options).await.unwrap();
-        let entry = described[0].as_ref().unwrap().get("retention.ms").unwrap().clone();
+        let entry = described[0].as_ref().unwrap().get("retention.ms").unwrap();
         assert_eq!(entry.value.as_deref(), Some("5000"));
     });
     let consumer: BaseConsumer = config(broker.addr()).create().unwrap();
