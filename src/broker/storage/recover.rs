@@ -36,17 +36,18 @@ impl Log {
         let checkpoint = Checkpoint::read(folder);
         let mut recovery = Recovery::default();
         let mut log = Self::load(folder, options, checkpoint.as_ref(), &mut recovery)?;
-        match checkpoint.filter(|checkpoint| checkpoint.covers <= log.next_offset()) {
-            Some(checkpoint) => {
+        match checkpoint {
+            Some(checkpoint) if checkpoint.covers <= log.next_offset() => {
                 log.checkpointed = checkpoint.covers;
                 log.producers = checkpoint.producers;
                 recovery.replayed = log.replay(checkpoint.covers)?;
             }
-            // One that is ahead of the log must not be believed when the log has grown again.
-            None => {
+            // One that is ahead must not be believed either when the log has grown again.
+            Some(_) => {
                 recovery.replayed = log.replay(0)?;
                 log.checkpoint(false)?;
             }
+            None => recovery.replayed = log.replay(0)?,
         }
         log.producers.forget_before(log.start);
         Ok((log, recovery))

@@ -252,10 +252,12 @@ impl Storage {
     pub fn close(&self) -> Result<()> {
         let topics = self.topics();
         let logs = topics.iter().flat_map(|topic| &topic.partitions);
-        logs.fold(Ok(()), |closed, log| {
+        let mut closed = Ok(());
+        for log in logs {
             let last = log.lock().close();
-            closed.and(last)
-        })
+            closed = closed.and(last);
+        }
+        closed
     }
 
     fn topics_folder(&self) -> PathBuf {
