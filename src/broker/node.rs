@@ -46,6 +46,10 @@ impl Node {
             return Err(Error::Partitions(options.partitions));
         }
         let storage = Storage::open(folder, options.storage.clone())?;
+        if storage.cut_bytes() > 0 {
+            let (bytes, folder) = (storage.cut_bytes(), folder.display());
+            options.log.line(format_args!("cut off {bytes} bytes of unfinished writes in {folder}"));
+        }
         let cluster_id = cluster_id(&mut storage.journal())?;
         Ok(Self {
             storage,

@@ -11,7 +11,8 @@ fn is_refused(broker: &Broker, bytes: &[u8]) {
 
 #[test]
 fn garbled_oversized_and_unserved_requests_close_their_connection_alone() {
-    let (broker, lines) = logged();
+    let (log, lines) = log();
+    let broker = Broker::start(Options { log, ..Options::default() }).unwrap();
     let mut other = Raw::connect(broker.addr());
     other.create("t", 1);
     for (bytes, line) in [

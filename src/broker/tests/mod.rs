@@ -33,14 +33,14 @@ fn broker_at(data: &Path) -> Broker {
     Broker::start(Options { data: Some(data.to_owned()), ..Options::default() }).unwrap()
 }
 
-/// A broker, and the lines it logs.
-fn logged() -> (Broker, Arc<Mutex<Vec<String>>>) {
+/// A log, and its lines.
+fn log() -> (Log, Arc<Mutex<Vec<String>>>) {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let log = Log::new({
         let lines = Arc::clone(&lines);
         move |line| lines.lock().unwrap().push(line.to_owned())
     });
-    (Broker::start(Options { log, ..Options::default() }).unwrap(), lines)
+    (log, lines)
 }
 
 /// A connection that speaks in single messages.

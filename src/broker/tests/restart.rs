@@ -68,7 +68,14 @@ fn what_was_acknowledged_outlives_a_broker_that_is_not_stopped() {
     }
     // The folder as a kill would leave it: nothing was closed.
     copy_folder(folder.path(), copy.path());
-    let after = broker_at(copy.path());
+    let segment = copy.path().join("topics/t-0/00000000000000000000.log");
+    let mut torn = std::fs::OpenOptions::new().append(true).open(segment).unwrap();
+    torn.write_all(&batch(&["torn"])[..70]).unwrap();
+    let (log, lines) = log();
+    let data = Some(copy.path().to_owned());
+    let after = Broker::start(Options { data, log, ..Options::default() }).unwrap();
+    let line = format!("cut off 70 bytes of unfinished writes in {}", copy.path().display());
+    assert_eq!(*lines.lock().unwrap(), [line]);
     let mut raw = Raw::connect(after.addr());
     assert_eq!(raw.offset("t", -1), (0, 50));
     assert_eq!(raw.produce("t", &batch(&["a"])), (0, 50));
