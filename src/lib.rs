@@ -17,3 +17,4 @@ pub mod record;
 pub mod settings;
 pub mod stop;
 pub mod units;
+pub mod wire;
