@@ -2,6 +2,8 @@
 //! reach it.
 
 pub mod backends;
+#[cfg(feature = "broker")]
+pub mod broker;
 pub mod cli;
 pub mod commands;
 pub mod console;
