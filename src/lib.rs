@@ -19,4 +19,5 @@ pub mod record;
 pub mod settings;
 pub mod stop;
 pub mod units;
+#[cfg(feature = "broker")]
 pub mod wire;

@@ -5,16 +5,21 @@ use std::fmt::Write;
 use anyhow::Result;
 use serde_json::{Map, Value, json};
 
-use super::{Exit, output::Output, usage};
+use super::{Exit, output::Output};
 use crate::backends::capability::{CAPABILITIES, Support};
 use crate::backends::{available, build_of, is_available};
 use crate::cli::{LibsArgs, ReportFormat};
+use crate::console;
 use crate::settings::Library;
 
 /// Runs the command.
 pub(super) fn run(args: &LibsArgs) -> Result<Exit> {
     if let Some(name) = &args.check {
-        let library = Library::named(name).ok_or_else(|| unknown(name))?;
+        let Some(library) = Library::named(name) else {
+            // A script that asks for a library of another version wants "no", not "you mistyped".
+            console::error(unknown(name));
+            return Ok(Exit::Failed);
+        };
         return Ok(if is_available(library) { Exit::Done } else { Exit::Failed });
     }
     match args.output {
@@ -23,9 +28,9 @@ pub(super) fn run(args: &LibsArgs) -> Result<Exit> {
     }
 }
 
-fn unknown(name: &str) -> anyhow::Error {
+fn unknown(name: &str) -> String {
     let names: Vec<_> = Library::ALL.iter().map(|l| l.name()).collect();
-    usage(format!("--check {name}: unknown library; {} are known", names.join(" and ")))
+    format!("--check {name}: unknown library; {} are known", names.join(" and "))
 }
 
 /// The one to use: the first of those that `auto` prefers that is here.

@@ -33,7 +33,7 @@ mod writer;
 mod arbitrary;
 
 pub use api::{APIS, Api, ApiKey, Message, Request};
-pub use crc32c::crc32c;
+pub use crc32c::{Crc32c, crc32c};
 pub use field::{Blob, Field, Nullable, Records, Text, Uuid, Version};
 pub use frame::{Frame, Piece, encode_request, encode_response};
 pub use header::{RequestHeader, ResponseHeader};

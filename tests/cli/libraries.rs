@@ -48,6 +48,9 @@ fn check_answers_by_exit_code_only() {
         let code = if is_here(library) { 0 } else { 1 };
         Kps::new(["libs", "--check", name]).run().code(code).prints("").silent();
     }
+    // Of another version perhaps: not available here.
+    let output = Kps::new(["libs", "--check", "kafkajs"]).run().code(1).prints("");
+    output.says("--check kafkajs").says("rdkafka and rskafka are known");
 }
 
 /// A broker that must not be called.

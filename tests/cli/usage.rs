@@ -123,7 +123,6 @@ fn values_that_cannot_be_meant_are_named_with_what_can() {
         (&["subscribe", "t", "--grep", "h:name"], &["--grep", "'h:name'", "h:NAME=REGEX"]),
         (&["subscribe", "--pattern", "["], &["--pattern ["]),
         (&["subscribe", "t", "--output", "xml"], &["'xml'", "--output", "value, json, raw"]),
-        (&["libs", "--check", "kafkajs"], &["--check kafkajs", "rdkafka and rskafka"]),
         (&["libs", "--output", "yaml"], &["'yaml'", "text, json"]),
     ]);
 }

@@ -27,6 +27,9 @@ const CONSUMER: &[(&str, &str)] = &[
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     ("enable.partition.eof", "true"),
+    // With its queue full librdkafka pauses a partition for so long, whatever the reader does: its own
+    // 1000 ms starve a fast one.
+    ("fetch.queue.backoff.ms", "10"),
     // A reader creates no topics.
     ("allow.auto.create.topics", "false"),
 ];

@@ -1,8 +1,8 @@
 //! The header of a record batch of format 2 (Kafka's documentation, "Record Batch"), no more of it
 //! than storage needs. It moves to `src/wire` when that has one.
 
-use super::crc::crc32c;
 use super::error::{Error, Result};
+use crate::wire::crc32c;
 
 /// Bytes of a batch's header, which is never compressed.
 pub(super) const HEADER: usize = 61;

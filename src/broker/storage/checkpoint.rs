@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::crc::crc32c;
 use super::disk;
 use super::error::{Error, Result};
 use super::producers::Producers;
+use crate::wire::crc32c;
 
 /// Name of the file.
 const NAME: &str = "state";

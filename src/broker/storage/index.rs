@@ -6,9 +6,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::crc::crc32c;
 use super::disk;
 use super::error::{Error, Result};
+use crate::wire::crc32c;
 
 /// Bytes of an entry in the file.
 const ENTRY: usize = 24;

@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::crc::Crc32c;
 use super::disk::{self, Fsync};
 use super::error::{Error, Result};
+use crate::wire::Crc32c;
 
 /// Bytes before the changes of a frame.
 const HEAD: usize = 8;

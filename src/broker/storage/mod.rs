@@ -14,7 +14,6 @@
 
 mod batch;
 mod checkpoint;
-mod crc;
 mod disk;
 mod error;
 mod index;

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io;
 
 use super::batch::{CHECKED, HEADER, Header};
-use super::crc::Crc32c;
 use super::disk;
+use crate::wire::Crc32c;
 
 /// Bytes that are read at once: some fifty headers when batches are small, and little waste when
 /// they are large.

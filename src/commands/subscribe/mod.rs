@@ -258,7 +258,9 @@ impl Run {
         let now = Instant::now();
         let until = |at: Option<Instant>| at.map_or(IDLE, |at| at.saturating_duration_since(now));
         let idle = self.idle.map(|idle| self.printer.last_record + idle);
-        let commit = self.commits.then(|| self.committed_at + self.commit_every);
+        // Every 0 ms means with every poll, which needs no waking.
+        let timed = self.commits && !self.commit_every.is_zero();
+        let commit = timed.then(|| self.committed_at + self.commit_every);
         let joined = self.printer.assigned_at.map(|at| at + self.heartbeat).filter(|at| *at > now);
         [self.deadline, idle, commit, joined].into_iter().map(until).fold(IDLE, Duration::min)
     }

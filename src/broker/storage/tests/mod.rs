@@ -11,8 +11,8 @@ mod transactions;
 
 use std::path::Path;
 
-use super::crc::crc32c;
 use super::*;
+use crate::wire::crc32c;
 
 /// A batch in the making.
 #[derive(Debug, Clone)]
