@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::batch::Header;
 use super::error::{Error, Result};
+use crate::wire::batch::BatchHead;
 
 /// Batches that are remembered of each producer: as many as a client may have under way.
 const WINDOW: usize = 5;
@@ -69,7 +69,7 @@ pub(super) struct Producers {
 
 impl Producers {
     /// Judges a client's batch. `Some` is the base offset it was given when it came before.
-    pub(super) fn check(&self, header: &Header) -> Result<Option<i64>> {
+    pub(super) fn check(&self, header: &BatchHead) -> Result<Option<i64>> {
         let Some(producer) = self.by_id.get(&header.producer_id) else { return Ok(None) };
         self.check_epoch(header.producer_id, header.producer_epoch)?;
         if header.producer_epoch == producer.epoch {
@@ -96,7 +96,7 @@ impl Producers {
     }
 
     /// A batch must begin where the last one ended, and with 0 in a new epoch.
-    fn check_sequence(&self, producer: &Producer, header: &Header) -> Result<()> {
+    fn check_sequence(&self, producer: &Producer, header: &BatchHead) -> Result<()> {
         let (producer_id, got) = (header.producer_id, header.base_sequence);
         let last = producer.sent.back().filter(|_| header.producer_epoch == producer.epoch);
         let expected = last.map_or(0, |sent| sent.last.checked_add(1).unwrap_or(0));
@@ -111,7 +111,7 @@ impl Producers {
     }
 
     /// Remembers a client's batch that was written.
-    pub(super) fn note(&mut self, header: &Header) {
+    pub(super) fn note(&mut self, header: &BatchHead) {
         if header.producer_id < 0 {
             return;
         }
@@ -130,7 +130,7 @@ impl Producers {
     }
 
     /// Remembers a marker that was written: the producer's transaction is over.
-    pub(super) fn end(&mut self, marker: &Header, commit: bool) {
+    pub(super) fn end(&mut self, marker: &BatchHead, commit: bool) {
         let producer_id = marker.producer_id;
         let producer = self.producer(producer_id);
         producer.enter(marker.producer_epoch);
