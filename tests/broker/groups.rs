@@ -1,4 +1,4 @@
-//! Consumer groups, as Java sees them.
+//! Consumer groups, as another client sees them.
 use std::io::{BufRead, BufReader, Read};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::{Ctx, PerLibrary};
 /// For libraries that have groups.
 pub(crate) const TRIALS: &[PerLibrary] = &[
     ("groups::a_run_resumes_where_the_last_one_ended", a_run_resumes_where_the_last_one_ended),
-    ("groups::offsets_of_java_are_taken_up", offsets_of_java_are_taken_up),
+    ("groups::offsets_of_another_client_are_taken_up", offsets_of_another_client_are_taken_up),
     ("groups::without_an_offset_the_end_is_the_start", without_an_offset_the_end_is_the_start),
     ("groups::without_an_offset_and_without_reset_it_fails", without_an_offset_and_without_reset_it_fails),
     ("groups::peeking_commits_nothing", peeking_commits_nothing),
@@ -26,7 +26,7 @@ pub(crate) const TRIALS: &[PerLibrary] = &[
     ("groups::what_was_not_written_is_not_committed", what_was_not_written_is_not_committed),
     ("groups::a_reader_that_goes_leaves_nothing_committed", a_reader_that_goes_leaves_nothing_committed),
     ("groups::a_full_disk_leaves_nothing_committed", a_full_disk_leaves_nothing_committed),
-    ("groups::strategy_and_instance_are_used", strategy_and_instance_are_used),
+    ("groups::strategy_and_instance_are_seen_by_java", strategy_and_instance_are_seen_by_java),
     ("groups::a_pattern_in_a_group", a_pattern_in_a_group),
     ("groups::partitions_of_ones_own_are_refused", partitions_of_ones_own_are_refused),
 ];
@@ -54,7 +54,7 @@ fn a_run_resumes_where_the_last_one_ended(ctx: &Ctx, library: Library) {
     assert_eq!(ctx.kafka().committed(&group, &topic, 0), Some(3));
 }
 
-fn offsets_of_java_are_taken_up(ctx: &Ctx, library: Library) {
+fn offsets_of_another_client_are_taken_up(ctx: &Ctx, library: Library) {
     let (topic, group) = (ctx.kafka().topic("java", 1), unique("group"));
     ctx.kafka().produce(&topic, &values(&["a", "b", "c"]), json!({}));
     ctx.kafka().set_committed(&group, &topic, 0, 2);
@@ -279,7 +279,7 @@ fn a_full_disk_leaves_nothing_committed(ctx: &Ctx, library: Library) {
     assert_eq!(ctx.kafka().committed(&group, &topic, 0), None);
 }
 
-fn strategy_and_instance_are_used(ctx: &Ctx, library: Library) {
+fn strategy_and_instance_are_seen_by_java(ctx: &Ctx, library: Library) {
     let (topic, group) = (ctx.kafka().topic("strategy", 2), unique("group"));
     let args = [
         "-X",
