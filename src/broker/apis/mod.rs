@@ -70,9 +70,10 @@ impl<'a> Call<'a> {
         self.header.api_version
     }
 
-    /// Reads the request.
+    /// Reads the request. What is left over is ignored, as Kafka does: librdkafka 2.12 asks for the
+    /// metadata of all topics with three bytes too many.
     pub(super) fn read<R: Request<'a>>(&self) -> Result<R, Close> {
-        Ok(R::decode(self.body, self.version())?)
+        Ok(R::decode_from(&mut Reader::new(self.body), self.version())?)
     }
 
     /// Writes the response.
