@@ -78,6 +78,13 @@ pub(crate) struct Refusal {
     pub(crate) text: String,
 }
 
+impl Refusal {
+    /// True of what is answered until every node knows a new topic: unknown, without a leader, with another.
+    pub(crate) fn passes(&self) -> bool {
+        matches!(self.code, Some(3 | 5 | 6))
+    }
+}
+
 /// A process that answers one request a line.
 #[derive(Debug)]
 struct Process {

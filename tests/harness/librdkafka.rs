@@ -93,7 +93,7 @@ impl Librdkafka {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match self.watermarks(name, |(_, high)| high) {
-                Err(refusal) if refusal.code != Some(3) || Instant::now() > deadline => return Err(refusal),
+                Err(refusal) if !refusal.passes() || Instant::now() > deadline => return Err(refusal),
                 Err(_) => {}
                 found => return found,
             }
@@ -157,7 +157,10 @@ impl Librdkafka {
 
     fn delete_records(&self, request: &Value) -> Answer {
         let mut asked = TopicPartitionList::new();
-        let before = Offset::Offset(request["before"].as_i64().unwrap());
+        let before = match request["before"].as_i64().unwrap() {
+            -1 => Offset::End,
+            offset => Offset::Offset(offset),
+        };
         asked.add_partition_offset(text(request, "topic"), partition(request), before)?;
         let found = wait(self.admin.delete_records(&asked, &AdminOptions::new()))?;
         found.elements()[0].error()?;

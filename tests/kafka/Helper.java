@@ -345,13 +345,10 @@ final class Helper {
         return JSON.nullNode();
     }
 
-    /** How a tool ended that would have ended this JVM. */
+    /** Thrown where a tool would have ended this JVM. */
     private static final class Exited extends RuntimeException {
-        final int status;
-
-        Exited(int status) {
+        Exited() {
             super(null, null, false, false);
-            this.status = status;
         }
     }
 
@@ -363,8 +360,13 @@ final class Helper {
         List<String> args = new ArrayList<>();
         request.get("args").forEach(arg -> args.add(arg.asText()));
         List<Runnable> hooks = new ArrayList<>();
+        ByteArrayOutputStream printed = new ByteArrayOutputStream();
+        ByteArrayOutputStream complained = new ByteArrayOutputStream();
+        ObjectNode answer = JSON.createObjectNode();
+        // The first exit counts: some tools take what it throws for a mistake, report it and exit again.
         Exit.Procedure exit = (status, message) -> {
-            throw new Exited(status);
+            if (answer.isEmpty()) ended(answer, status, printed, complained);
+            throw new Exited();
         };
         Exit.setExitProcedure(exit);
         Exit.setHaltProcedure(exit);
@@ -372,28 +374,27 @@ final class Helper {
         InputStream in = System.in;
         PrintStream out = System.out;
         PrintStream err = System.err;
-        ByteArrayOutputStream printed = new ByteArrayOutputStream();
-        ByteArrayOutputStream complained = new ByteArrayOutputStream();
         System.setIn(new ByteArrayInputStream(request.path("input").asText("").getBytes(StandardCharsets.UTF_8)));
         System.setOut(new PrintStream(printed, true));
         System.setErr(new PrintStream(complained, true));
-        int status = 0;
         try {
             Class<?> tool = Class.forName(request.get("class").asText());
             tool.getMethod("main", String[].class).invoke(null, (Object) args.toArray(String[]::new));
         } catch (InvocationTargetException ended) {
-            if (!(ended.getCause() instanceof Exited exited)) throw ended;
-            status = exited.status;
+            if (!(ended.getCause() instanceof Exited)) throw ended;
         } finally {
             hooks.forEach(Runnable::run);
             System.setIn(in);
             System.setOut(out);
             System.setErr(err);
         }
-        return JSON.createObjectNode()
-                .put("exit", status)
-                .put("out", printed.toString(StandardCharsets.UTF_8))
-                .put("err", complained.toString(StandardCharsets.UTF_8));
+        if (answer.isEmpty()) ended(answer, 0, printed, complained);
+        return answer;
+    }
+
+    private static void ended(ObjectNode answer, int status, ByteArrayOutputStream out, ByteArrayOutputStream err) {
+        answer.put("exit", status).put("out", out.toString(StandardCharsets.UTF_8));
+        answer.put("err", err.toString(StandardCharsets.UTF_8));
     }
 
     private static TopicPartition partition(JsonNode request) {
