@@ -11,7 +11,10 @@ pub(super) enum Code {
     CorruptMessage = 2,
     UnknownTopicOrPartition = 3,
     MessageTooLarge = 10,
+    CoordinatorNotAvailable = 15,
+    NotCoordinator = 16,
     InvalidTopic = 17,
+    NotEnoughReplicas = 19,
     InvalidRequiredAcks = 21,
     UnsupportedVersion = 35,
     TopicAlreadyExists = 36,
@@ -22,16 +25,22 @@ pub(super) enum Code {
     InvalidRequest = 42,
     UnsupportedForMessageFormat = 43,
     OutOfOrderSequenceNumber = 45,
-    DuplicateSequenceNumber = 46,
     InvalidProducerEpoch = 47,
     InvalidTxnState = 48,
+    InvalidProducerIdMapping = 49,
+    InvalidTransactionTimeout = 50,
+    ConcurrentTransactions = 51,
+    TransactionalIdAuthorizationFailed = 53,
+    OperationNotAttempted = 55,
     KafkaStorageError = 56,
     FetchSessionIdNotFound = 70,
     InvalidFetchSessionEpoch = 71,
     UnknownLeaderEpoch = 76,
     InvalidRecord = 87,
+    ProducerFenced = 90,
     UnknownTopicId = 100,
     MismatchedEndpointType = 114,
+    TransactionAbortable = 120,
 }
 
 /// Why something was not done: the code for the client's program, the words for its user.
@@ -44,6 +53,14 @@ pub(super) struct Failure {
 impl Failure {
     pub(super) fn new(code: Code, why: impl Into<String>) -> Self {
         Self { code: code as i16, why: Some(why.into()) }
+    }
+
+    /// The same with one code in place of another, for clients that do not know it.
+    pub(super) fn instead(mut self, of: Code, code: Code) -> Self {
+        if self.code == of as i16 {
+            self.code = code as i16;
+        }
+        self
     }
 }
 
@@ -74,7 +91,6 @@ impl From<&storage::Error> for Code {
             storage::Error::InvalidConfig { .. } => Self::InvalidConfig,
             storage::Error::UnsupportedFormat(_) => Self::UnsupportedForMessageFormat,
             storage::Error::OutOfOrderSequence { .. } => Self::OutOfOrderSequenceNumber,
-            storage::Error::DuplicateSequence { .. } => Self::DuplicateSequenceNumber,
             storage::Error::InvalidProducerEpoch { .. } => Self::InvalidProducerEpoch,
             storage::Error::InvalidTxnState(_) => Self::InvalidTxnState,
             storage::Error::InvalidRecord(_) => Self::InvalidRecord,

@@ -6,6 +6,7 @@
 //! - [`storage`]: what is on disk.
 //! - `server`, `connection`: frames in, frames out.
 //! - `node`: what the connections share.
+//! - `transactions`: the coordinator of transactional ids.
 //! - `apis`: what is answered, one file per API.
 
 mod apis;
@@ -18,6 +19,7 @@ mod node;
 mod options;
 mod server;
 pub mod storage;
+mod transactions;
 mod waiters;
 
 #[cfg(test)]

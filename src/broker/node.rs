@@ -14,6 +14,7 @@ use super::error::{Error, Result};
 use super::faults::Faults;
 use super::options::Options;
 use super::storage::{self, Appended, Fsync, Journal, MAX_PARTITIONS, Storage, Topic};
+use super::transactions::{self, Transactions};
 use super::waiters::Waiters;
 
 /// The one node's id.
@@ -35,6 +36,7 @@ pub(super) struct Node {
     pub(super) options: Options,
     pub(super) faults: Faults,
     pub(super) waiters: Waiters,
+    pub(super) transactions: Transactions,
     pub(super) cluster_id: String,
     last_session: AtomicI32,
     producer_ids: Mutex<Range<i64>>,
@@ -51,15 +53,19 @@ impl Node {
             options.log.line(format_args!("cut off {bytes} bytes of unfinished writes in {folder}"));
         }
         let cluster_id = cluster_id(&mut storage.journal())?;
-        Ok(Self {
+        let transactions = Transactions::load(&storage.journal());
+        let node = Self {
             storage,
             options,
             faults: Faults::default(),
             waiters: Waiters::default(),
+            transactions,
             cluster_id,
             last_session: AtomicI32::new(0),
             producer_ids: Mutex::new(0..0),
-        })
+        };
+        transactions::recover(&node, now());
+        Ok(node)
     }
 
     /// Appends a client's batches to a partition and wakes who waits for them. Returns what became of

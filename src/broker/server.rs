@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::connection;
 use super::node::{Node, blocking};
+use super::transactions;
 
 /// From one look at retention to the next.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
@@ -24,25 +25,27 @@ pub(super) async fn serve(
     mut stopped: oneshot::Receiver<()>,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let mut connections = JoinSet::new();
+    let mut tasks = JoinSet::new();
     let mut maintain = tokio::time::interval(MAINTAIN_EVERY);
+    let timed = Arc::clone(node);
+    tasks.spawn(async move { transactions::run(&timed).await });
     loop {
         tokio::select! {
             _ = &mut stopped => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    connections.spawn(connection::serve(Arc::clone(node), stream, peer));
+                    tasks.spawn(connection::serve(Arc::clone(node), stream, peer));
                 }
                 Err(why) => {
                     node.options.log.line(format_args!("cannot accept a connection: {why}"));
                     tokio::time::sleep(ACCEPT_AGAIN).await;
                 }
             },
-            Some(_) = connections.join_next() => {}
+            Some(_) = tasks.join_next() => {}
             _ = maintain.tick() => blocking(|| node.maintain()),
         }
     }
     drop(listener);
-    connections.shutdown().await;
+    tasks.shutdown().await;
     Ok(())
 }

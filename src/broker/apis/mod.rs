@@ -4,6 +4,8 @@
 //! of groups and transactions join the same way: a handler that answers at once is a function from
 //! request to response, one that waits is an `async` function that is given the [`Call`].
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod api_versions;
 mod configs;
 mod create_partitions;
@@ -12,6 +14,7 @@ mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod end_txn;
 mod fetch;
 mod fetch_session;
 mod find_coordinator;
@@ -41,6 +44,9 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::DeleteTopics,
     ApiKey::DeleteRecords,
     ApiKey::InitProducerId,
+    ApiKey::AddPartitionsToTxn,
+    ApiKey::AddOffsetsToTxn,
+    ApiKey::EndTxn,
     ApiKey::DescribeConfigs,
     ApiKey::CreatePartitions,
     ApiKey::DescribeCluster,
@@ -130,6 +136,9 @@ async fn dispatch(call: &mut Call<'_>, api: ApiKey) -> Result<Option<Reply>, Clo
         ApiKey::DeleteTopics => call.answer(delete_topics::handle),
         ApiKey::DeleteRecords => call.answer(delete_records::handle),
         ApiKey::InitProducerId => call.answer(init_producer_id::handle),
+        ApiKey::AddPartitionsToTxn => call.answer(add_partitions_to_txn::handle),
+        ApiKey::AddOffsetsToTxn => call.answer(add_offsets_to_txn::handle),
+        ApiKey::EndTxn => call.answer(end_txn::handle),
         ApiKey::DescribeConfigs => call.answer(describe_configs::handle),
         ApiKey::CreatePartitions => call.answer(create_partitions::handle),
         ApiKey::DescribeCluster => call.answer(describe_cluster::handle),
