@@ -6,7 +6,8 @@
 //! - [`storage`]: what is on disk.
 //! - `server`, `connection`: frames in, frames out.
 //! - `node`: what the connections share.
-//! - `transactions`: the coordinator of transactional ids.
+//! - `groups`: consumer groups and committed offsets.
+//! - `transactions`: the producers of transactional ids, and how their transactions end.
 //! - `apis`: what is answered, one file per API.
 
 mod apis;
@@ -15,6 +16,7 @@ mod connection;
 mod error;
 mod faults;
 mod folder;
+mod groups;
 mod node;
 mod options;
 mod server;

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::connection;
+use super::groups;
 use super::node::{Node, blocking};
 use super::transactions;
 
@@ -25,27 +26,27 @@ pub(super) async fn serve(
     mut stopped: oneshot::Receiver<()>,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    let mut tasks = JoinSet::new();
+    let mut connections = JoinSet::new();
+    connections.spawn(groups::keep_time(Arc::clone(node)));
+    connections.spawn(transactions::keep_time(Arc::clone(node)));
     let mut maintain = tokio::time::interval(MAINTAIN_EVERY);
-    let timed = Arc::clone(node);
-    tasks.spawn(async move { transactions::run(&timed).await });
     loop {
         tokio::select! {
             _ = &mut stopped => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    tasks.spawn(connection::serve(Arc::clone(node), stream, peer));
+                    connections.spawn(connection::serve(Arc::clone(node), stream, peer));
                 }
                 Err(why) => {
                     node.options.log.line(format_args!("cannot accept a connection: {why}"));
                     tokio::time::sleep(ACCEPT_AGAIN).await;
                 }
             },
-            Some(_) = tasks.join_next() => {}
+            Some(_) = connections.join_next() => {}
             _ = maintain.tick() => blocking(|| node.maintain()),
         }
     }
     drop(listener);
-    tasks.shutdown().await;
+    connections.shutdown().await;
     Ok(())
 }

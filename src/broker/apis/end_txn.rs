@@ -4,20 +4,21 @@
 //! which is not announced, ask so. Before version 2 PRODUCER_FENCED is not known (KIP-588).
 
 use super::super::code::{Code, told};
+use super::super::groups::Decision;
 use super::super::node::now;
-use super::super::transactions::{Outcome, Producer, Protocol};
+use super::super::transactions::{Producer, Protocol};
 use super::Call;
 use crate::wire::messages::{EndTxnRequest, EndTxnResponse};
 
 pub(super) fn handle<'a>(call: &mut Call<'a>, request: EndTxnRequest<'a>) -> EndTxnResponse {
     let node = call.node;
     let producer = Producer { id: request.producer_id, epoch: request.producer_epoch };
-    let outcome = if request.committed { Outcome::Commit } else { Outcome::Abort };
+    let decision = if request.committed { Decision::Commit } else { Decision::Abort };
     let protocol = if call.version() < 5 { Protocol::V1 } else { Protocol::V2 };
     let id = &request.transactional_id;
     let ended = call
         .allow()
-        .and_then(|()| node.transactions.end(node, id, producer, outcome, protocol, now()));
+        .and_then(|()| node.transactions.end(node, id, producer, decision, protocol, now()));
     let ended = ended.map_err(|failure| match call.version() {
         ..2 => failure.instead(Code::ProducerFenced, Code::InvalidProducerEpoch),
         _ => failure,

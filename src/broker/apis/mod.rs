@@ -22,6 +22,7 @@ mod init_producer_id;
 mod list_offsets;
 mod metadata;
 mod produce;
+mod txn_offset_commit;
 
 pub(super) use fetch_session::Session;
 
@@ -47,6 +48,7 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::AddPartitionsToTxn,
     ApiKey::AddOffsetsToTxn,
     ApiKey::EndTxn,
+    ApiKey::TxnOffsetCommit,
     ApiKey::DescribeConfigs,
     ApiKey::CreatePartitions,
     ApiKey::DescribeCluster,
@@ -139,6 +141,7 @@ async fn dispatch(call: &mut Call<'_>, api: ApiKey) -> Result<Option<Reply>, Clo
         ApiKey::AddPartitionsToTxn => call.answer(add_partitions_to_txn::handle),
         ApiKey::AddOffsetsToTxn => call.answer(add_offsets_to_txn::handle),
         ApiKey::EndTxn => call.answer(end_txn::handle),
+        ApiKey::TxnOffsetCommit => call.answer(txn_offset_commit::handle),
         ApiKey::DescribeConfigs => call.answer(describe_configs::handle),
         ApiKey::CreatePartitions => call.answer(create_partitions::handle),
         ApiKey::DescribeCluster => call.answer(describe_cluster::handle),

@@ -70,6 +70,7 @@ fn every_announced_version_of_every_api_is_answered() {
             }
             ApiKey::AddOffsetsToTxn => is_answered(&mut raw, &AddOffsetsToTxnRequest::default()),
             ApiKey::EndTxn => is_answered(&mut raw, &EndTxnRequest::default()),
+            ApiKey::TxnOffsetCommit => is_answered(&mut raw, &TxnOffsetCommitRequest::default()),
             ApiKey::DescribeConfigs => is_answered(&mut raw, &configs),
             ApiKey::CreatePartitions => {
                 let request = CreatePartitionsRequest { topics: vec![more.clone()], ..Default::default() };

@@ -8,7 +8,7 @@
 //! - `recover`: what is done at the start.
 //!
 //! A step holds its transactional id, so two of the same id do not meet half-way. Its state is in the
-//! journal before it holds; the outcome of a transaction before the first marker is written; and the
+//! journal before it holds; the decision of a transaction before the first marker is written; and the
 //! committed offsets come with the state that says that all markers are written. Whatever stops the
 //! broker in between, the next start goes on from there.
 //!
@@ -24,14 +24,15 @@ mod timer;
 mod tests;
 
 pub(super) use recover::recover;
-pub(super) use state::{Outcome, Part, Producer, Protocol};
+pub(super) use state::{Part, Producer, Protocol};
 pub(super) use surroundings::Surroundings;
-pub(super) use timer::run;
+pub(super) use timer::keep_time;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::code::{Code, Failure};
+use super::groups::Decision;
 use super::storage::{self, Change, Journal};
 use state::{End, Init, Result, State, Transaction, check_timeout};
 use timer::Timer;
@@ -57,7 +58,7 @@ pub(super) struct Transactions {
 }
 
 impl Transactions {
-    /// The transactional ids of a journal. What is due, such as an outcome that was not carried out to its
+    /// The transactional ids of a journal. What is due, such as an decision that was not carried out to its
     /// end, waits for [`tick`](Self::tick).
     pub(super) fn load(journal: &Journal) -> Self {
         let known = journal.iter(persist::PREFIX).filter_map(|(key, value)| {
@@ -151,21 +152,21 @@ impl Transactions {
     }
 
     /// Ends a producer's transaction. When this returns its markers are written; but if the disk failed
-    /// on the way, when it has recovered: the outcome stands. Returns the producer's identity from now
+    /// on the way, when it has recovered: the decision stands. Returns the producer's identity from now
     /// on.
     pub(super) fn end(
         &self,
         around: &impl Surroundings,
         id: &str,
         producer: Producer,
-        outcome: Outcome,
+        decision: Decision,
         protocol: Protocol,
         now: i64,
     ) -> Result<Producer> {
         self.hold(id, |slot| {
             let transaction = slot.known()?;
             let new_id = || around.new_producer_id().map_err(unwritten);
-            let End::Prepared(prepared) = transaction.end(producer, outcome, protocol, now, new_id)? else {
+            let End::Prepared(prepared) = transaction.end(producer, decision, protocol, now, new_id)? else {
                 return Ok(transaction.producer);
             };
             let after = prepared.completed(now).producer;
@@ -204,7 +205,7 @@ impl Transactions {
                 }
             }
             State::Prepare(_) => drop(self.carry_out(slot, around, id, now)),
-            State::Empty | State::Complete(_) => match around.apply(Change::Delete(&persist::key(id))) {
+            State::Empty | State::Complete(_) => match around.keep(Change::Delete(&persist::key(id))) {
                 Ok(()) => slot.transaction = None,
                 Err(_) => slot.not_before = now.saturating_add(RETRY_MS),
             },
@@ -224,7 +225,7 @@ impl Transactions {
         open
     }
 
-    /// Writes an outcome's markers and what goes with them. False when the disk failed: it is tried
+    /// Writes an decision's markers and what goes with them. False when the disk failed: it is tried
     /// again after a while.
     fn carry_out(&self, slot: &mut Slot, around: &impl Surroundings, id: &str, now: i64) -> bool {
         let done = try_carry_out(slot, around, id, now);
@@ -239,7 +240,7 @@ impl Transactions {
     /// Writes a state down; from then on it holds.
     fn store(&self, slot: &mut Slot, around: &impl Surroundings, id: &str, next: Transaction) -> Result<()> {
         let value = persist::encode(&next);
-        around.apply(Change::Put(&persist::key(id), &value)).map_err(unwritten)?;
+        around.keep(Change::Put(&persist::key(id), &value)).map_err(unwritten)?;
         slot.transaction = Some(next);
         self.timer.expect(slot.due_at());
         Ok(())
@@ -280,17 +281,17 @@ impl Slot {
     }
 }
 
-/// Goes on with an outcome: markers that are written are not written again.
+/// Goes on with an decision: markers that are written are not written again.
 fn try_carry_out(slot: &mut Slot, around: &impl Surroundings, id: &str, now: i64) -> storage::Result<()> {
     let Some(transaction) = &mut slot.transaction else { return Ok(()) };
-    let State::Prepare(outcome) = transaction.state else { return Ok(()) };
+    let State::Prepare(decision) = transaction.state else { return Ok(()) };
     for (topic, partition) in transaction.partitions().collect::<Vec<_>>() {
-        around.mark(topic, partition, transaction.producer, outcome, now)?;
+        around.mark(topic, partition, transaction.producer, decision, now)?;
         transaction.remove(topic, partition);
     }
     let completed = transaction.completed(now);
     let (key, value) = (persist::key(id), persist::encode(&completed));
-    around.settle(transaction.producer.id, &transaction.groups, outcome, Change::Put(&key, &value))?;
+    around.settle(transaction.producer.id, decision, Change::Put(&key, &value))?;
     *transaction = completed;
     Ok(())
 }

@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::state::{Outcome, Producer, State, Transaction};
+use super::super::groups::Decision;
+use super::state::{Producer, State, Transaction};
 use crate::wire::Reader;
 
 /// What the keys of transactional ids begin with.
@@ -18,10 +19,10 @@ const FORMAT: u8 = 1;
 const STATES: [State; 6] = [
     State::Empty,
     State::Ongoing,
-    State::Prepare(Outcome::Commit),
-    State::Prepare(Outcome::Abort),
-    State::Complete(Outcome::Commit),
-    State::Complete(Outcome::Abort),
+    State::Prepare(Decision::Commit),
+    State::Prepare(Decision::Abort),
+    State::Complete(Decision::Commit),
+    State::Complete(Decision::Abort),
 ];
 
 /// The key of a transactional id.

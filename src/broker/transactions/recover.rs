@@ -1,9 +1,10 @@
-//! What is done at the start: outcomes that were not carried out to their end are, and transactions that
+//! What is done at the start: decisions that were not carried out to their end are, and transactions that
 //! no one can end any more are aborted.
 
+use super::super::groups::Decision;
 use super::super::node::{Node, blocking};
 use super::super::storage::{self, Topic};
-use super::{Outcome, Producer, Surroundings};
+use super::{Producer, Surroundings};
 
 /// Brings transactions and logs together. What fails is told in the log, and tried again later.
 pub(in crate::broker) fn recover(node: &Node, now: i64) {
@@ -23,7 +24,7 @@ fn abort_orphans(node: &Node, topic: &Topic, now: i64) -> storage::Result<()> {
         let open: Vec<_> = blocking(|| partition.lock().open_transactions().collect());
         for (id, epoch, _) in open.into_iter().filter(|(id, ..)| !known.contains(&(*id, topic.id(), number))) {
             node.log(format_args!("{}-{number}: aborted what producer {id} had left open", topic.name()));
-            node.mark(topic.id(), number, Producer { id, epoch }, Outcome::Abort, now)?;
+            node.mark(topic.id(), number, Producer { id, epoch }, Decision::Abort, now)?;
         }
     }
     Ok(())

@@ -2,15 +2,16 @@
 //! `TransactionMetadata` and `TransactionCoordinator`).
 //!
 //! ```text
-//! Empty -> Ongoing -> Prepare(outcome) -> Complete(outcome) -> Ongoing or Empty
+//! Empty -> Ongoing -> Prepare(decision) -> Complete(decision) -> Ongoing or Empty
 //! ```
 //!
 //! Nothing here reads a clock or writes: each step gives the state that follows, for the caller to
-//! write down before it holds. From `Prepare` on the outcome stands, whatever happens.
+//! write down before it holds. From `Prepare` on the decision stands, whatever happens.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::code::{Code, Failure};
+use super::super::groups::Decision;
 
 /// The longest time that a transaction can be given, in ms: Kafka's `transaction.max.timeout.ms`.
 const MAX_TIMEOUT_MS: i32 = 15 * 60 * 1000;
@@ -35,13 +36,6 @@ impl Producer {
     pub(in crate::broker) const NONE: Self = Self { id: -1, epoch: -1 };
 }
 
-/// How a transaction ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::broker) enum Outcome {
-    Commit,
-    Abort,
-}
-
 /// What the end of a transaction does to the epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::broker) enum Protocol {
@@ -58,10 +52,10 @@ pub(super) enum State {
     Empty,
     /// It has a transaction open.
     Ongoing,
-    /// The outcome stands; markers are being written.
-    Prepare(Outcome),
+    /// The decision stands; markers are being written.
+    Prepare(Decision),
     /// The last transaction is over.
-    Complete(Outcome),
+    Complete(Decision),
 }
 
 /// What can be part of a transaction: a partition (topic's id and number) or a group's offsets.
@@ -85,7 +79,7 @@ pub(super) enum Init {
 pub(super) enum End {
     /// It had ended so before.
     Again,
-    /// The outcome that is to be carried out.
+    /// The decision that is to be carried out.
     Prepared(Transaction),
 }
 
@@ -218,7 +212,10 @@ impl Transaction {
     /// Refuses to write to what is not part of the producer's transaction.
     pub(super) fn check(&self, producer: Producer, part: Part<'_>) -> Result<()> {
         self.check_producer(producer)?;
-        if self.has(part) { Ok(()) } else { fail(Code::TransactionAbortable) }
+        if self.has(part) {
+            return Ok(());
+        }
+        Err(Failure::new(Code::TransactionAbortable, "it is not part of the producer's transaction"))
     }
 
     fn check_producer(&self, producer: Producer) -> Result<()> {
@@ -244,7 +241,7 @@ impl Transaction {
     pub(super) fn end(
         &self,
         producer: Producer,
-        outcome: Outcome,
+        decision: Decision,
         protocol: Protocol,
         now: i64,
         new_id: impl FnOnce() -> Result<i64>,
@@ -262,17 +259,17 @@ impl Transaction {
         if !is_right {
             return fail(Code::ProducerFenced);
         }
-        let is_empty_abort = protocol == Protocol::V2 && !is_late && outcome == Outcome::Abort;
+        let is_empty_abort = protocol == Protocol::V2 && !is_late && decision == Decision::Abort;
         match self.state {
-            State::Ongoing => Ok(End::Prepared(self.prepared(outcome, protocol, now, new_id)?)),
+            State::Ongoing => Ok(End::Prepared(self.prepared(decision, protocol, now, new_id)?)),
             State::Empty | State::Complete(_) if is_empty_abort => {
                 let begun = Self { started_at: now, ..self.clone() };
-                Ok(End::Prepared(begun.prepared(outcome, protocol, now, new_id)?))
+                Ok(End::Prepared(begun.prepared(decision, protocol, now, new_id)?))
             }
-            State::Complete(ended) if ended == outcome && (protocol == Protocol::V1 || is_late) => {
+            State::Complete(ended) if ended == decision && (protocol == Protocol::V1 || is_late) => {
                 Ok(End::Again)
             }
-            State::Prepare(ending) if ending == outcome => fail(Code::ConcurrentTransactions),
+            State::Prepare(ending) if ending == decision => fail(Code::ConcurrentTransactions),
             _ => fail(Code::InvalidTxnState),
         }
     }
@@ -290,12 +287,12 @@ impl Transaction {
 
     fn prepared(
         &self,
-        outcome: Outcome,
+        decision: Decision,
         protocol: Protocol,
         now: i64,
         new_id: impl FnOnce() -> Result<i64>,
     ) -> Result<Self> {
-        let mut next = Self { state: State::Prepare(outcome), updated_at: now, ..self.clone() };
+        let mut next = Self { state: State::Prepare(decision), updated_at: now, ..self.clone() };
         if protocol == Protocol::V2 {
             let epoch = self.producer.epoch;
             next.next_id = if epoch >= LAST_EPOCH { new_id()? } else { -1 };
@@ -311,15 +308,15 @@ impl Transaction {
         Self {
             producer: Producer { id, epoch: epoch.saturating_add(1) },
             last_epoch: -1,
-            state: State::Prepare(Outcome::Abort),
+            state: State::Prepare(Decision::Abort),
             updated_at: now,
             ..self.clone()
         }
     }
 
-    /// The transaction after its outcome was carried out; itself when there is none.
+    /// The transaction after its decision was carried out; itself when there is none.
     pub(super) fn completed(&self, now: i64) -> Self {
-        let State::Prepare(outcome) = self.state else { return self.clone() };
+        let State::Prepare(decision) = self.state else { return self.clone() };
         let producer = match self.next_id {
             -1 => self.producer,
             id => Producer { id, epoch: 0 },
@@ -329,7 +326,7 @@ impl Transaction {
             producer,
             previous_id,
             next_id: -1,
-            state: State::Complete(outcome),
+            state: State::Complete(decision),
             partitions: BTreeMap::new(),
             groups: BTreeSet::new(),
             updated_at: now,
@@ -354,7 +351,7 @@ impl Transaction {
     }
 
     /// When something is to be done without being asked, in ms since 1970: an open transaction is
-    /// aborted, an outcome is carried out, an id without a transaction is forgotten.
+    /// aborted, an decision is carried out, an id without a transaction is forgotten.
     pub(super) fn due_at(&self) -> i64 {
         match self.state {
             State::Ongoing => self.started_at.saturating_add(i64::from(self.timeout_ms)),

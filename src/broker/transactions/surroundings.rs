@@ -1,12 +1,12 @@
 //! What transactions need of the broker: new ids, the journal, logs to put markers into, and the groups
 //! whose offsets they carry.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
+use super::super::groups::Decision;
 use super::super::node::{Node, blocking};
 use super::super::storage::{self, Change, Error};
-use super::{Outcome, Producer};
+use super::Producer;
 
 /// What transactions need around them.
 pub(in crate::broker) trait Surroundings {
@@ -14,7 +14,7 @@ pub(in crate::broker) trait Surroundings {
     fn new_producer_id(&self) -> storage::Result<i64>;
 
     /// Makes a change in the journal.
-    fn apply(&self, change: Change<'_>) -> storage::Result<()>;
+    fn keep(&self, change: Change<'_>) -> storage::Result<()>;
 
     /// Writes a marker that ends a producer's transaction in a partition. One that is gone needs none.
     fn mark(
@@ -22,19 +22,13 @@ pub(in crate::broker) trait Surroundings {
         topic: [u8; 16],
         partition: i32,
         producer: Producer,
-        outcome: Outcome,
+        decision: Decision,
         now: i64,
     ) -> storage::Result<()>;
 
-    /// Makes a producer's offsets for groups committed ones, or drops them, and makes the change that
-    /// ends the transaction: both or none.
-    fn settle(
-        &self,
-        producer_id: i64,
-        groups: &BTreeSet<String>,
-        outcome: Outcome,
-        change: Change<'_>,
-    ) -> storage::Result<()>;
+    /// Makes the offsets that a producer sent in its transaction committed ones, or drops them, and makes
+    /// the change that ends the transaction: both or none.
+    fn settle(&self, producer_id: i64, decision: Decision, change: Change<'_>) -> storage::Result<()>;
 
     /// Tells what went wrong in the background.
     fn log(&self, line: fmt::Arguments<'_>);
@@ -45,7 +39,7 @@ impl Surroundings for Node {
         Self::new_producer_id(self)
     }
 
-    fn apply(&self, change: Change<'_>) -> storage::Result<()> {
+    fn keep(&self, change: Change<'_>) -> storage::Result<()> {
         blocking(|| self.storage.journal().apply(&[change]))
     }
 
@@ -54,11 +48,11 @@ impl Surroundings for Node {
         topic: [u8; 16],
         partition: i32,
         producer: Producer,
-        outcome: Outcome,
+        decision: Decision,
         now: i64,
     ) -> storage::Result<()> {
         let Some(topic) = self.storage.topic_by_id(topic) else { return Ok(()) };
-        let commit = outcome == Outcome::Commit;
+        let commit = decision == Decision::Commit;
         let log = topic.partition(partition)?;
         match blocking(|| log.lock().append_marker(producer.id, producer.epoch, commit, now)) {
             Ok(_) => {}
@@ -72,14 +66,16 @@ impl Surroundings for Node {
         Ok(())
     }
 
-    fn settle(
-        &self,
-        _producer_id: i64,
-        _groups: &BTreeSet<String>,
-        _outcome: Outcome,
-        change: Change<'_>,
-    ) -> storage::Result<()> {
-        self.apply(change)
+    fn settle(&self, producer_id: i64, decision: Decision, change: Change<'_>) -> storage::Result<()> {
+        blocking(|| {
+            let ending = self.groups.end_transaction(producer_id, decision);
+            let mut changes = ending.changes();
+            changes.push(change);
+            self.storage.journal().apply(&changes)?;
+            drop(changes);
+            ending.done();
+            Ok(())
+        })
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {

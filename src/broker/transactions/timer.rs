@@ -2,6 +2,7 @@
 //! until the first of them is due, and is woken when an earlier one appears.
 
 use std::future::pending;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -43,9 +44,9 @@ impl Timer {
 }
 
 /// Sees to transactions for as long as it is let.
-pub(in crate::broker) async fn run(node: &Node) {
+pub(in crate::broker) async fn keep_time(node: Arc<Node>) {
     loop {
-        let next = blocking(|| node.transactions.tick(node, now()));
+        let next = blocking(|| node.transactions.tick(&*node, now()));
         tokio::select! {
             () = until(next) => {}
             () = node.transactions.timer.earlier.notified() => {}
