@@ -327,8 +327,8 @@ fn an_id_that_is_used_by_many_at_once_has_one_producer_in_the_end() {
         fn log(&self, _: fmt::Arguments<'_>) {}
     }
     let (ids, transactions) = (Ids(0.into()), Transactions::default());
+    let init = || transactions.init(&ids, "x", 1000, None, 0).unwrap();
     let mut epochs = std::thread::scope(|scope| {
-        let init = || transactions.init(&ids, "x", 1000, None, 0).unwrap();
         // One thread forgets it all the time; that must not lose a producer or give an epoch twice.
         let forget = scope.spawn(|| (0..1000).for_each(|_| drop(transactions.tick(&ids, REMEMBERED_MS))));
         let inits: Vec<_> = (0..4).map(|_| scope.spawn(|| (0..250).map(|_| init()).collect())).collect();

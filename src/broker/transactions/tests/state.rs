@@ -279,15 +279,14 @@ fn under_v2_every_end_bumps_the_epoch_and_late_ones_are_told_apart_by_it() {
 fn under_v2_the_end_in_the_last_epoch_gives_a_new_id() {
     let mut last = in_state(State::Ongoing);
     last.producer.epoch = i16::MAX - 1;
-    let (old, end) = (last.producer, |of: &Transaction, id| {
-        of.end(producer(7, i16::MAX - 1), Decision::Commit, Protocol::V2, 60, id)
-    });
-    let next = prepared(end(&last, || Ok(99)).unwrap());
+    let old = last.producer;
+    let end = |of: &Transaction| of.end(old, Decision::Commit, Protocol::V2, 60, || Ok(99));
+    let next = prepared(end(&last).unwrap());
     // Markers are the old id's, with an epoch above all others.
     assert_eq!(next.producer, producer(7, i16::MAX));
     let done = next.completed(70);
     assert_eq!((done.producer, done.previous_id), (producer(99, 0), old.id));
-    assert_eq!(end(&done, no_id).unwrap(), End::Again);
+    assert_eq!(end(&done).unwrap(), End::Again);
     // No id is not the id before the first.
     let none = producer(-1, i16::MAX - 1);
     let new = Transaction { state: State::Complete(Decision::Commit), ..Transaction::new(7, 1000, 50) };
