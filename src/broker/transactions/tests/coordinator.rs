@@ -330,7 +330,7 @@ fn an_id_that_is_used_by_many_at_once_has_one_producer_in_the_end() {
     let init = || transactions.init(&ids, "x", 1000, None, 0).unwrap();
     let mut epochs = std::thread::scope(|scope| {
         // One thread forgets it all the time; that must not lose a producer or give an epoch twice.
-        let forget = scope.spawn(|| (0..1000).for_each(|_| drop(transactions.tick(&ids, REMEMBERED_MS))));
+        let forget = scope.spawn(|| (0..1000).for_each(|_| _ = transactions.tick(&ids, REMEMBERED_MS)));
         let inits: Vec<_> = (0..4).map(|_| scope.spawn(|| (0..250).map(|_| init()).collect())).collect();
         forget.join().unwrap();
         let all: Vec<Vec<Producer>> = inits.into_iter().map(|init| init.join().unwrap()).collect();
