@@ -7,6 +7,7 @@
 //! - `server`, `connection`: frames in, frames out.
 //! - `node`: what the connections share.
 //! - `groups`: consumer groups and committed offsets.
+//! - `transactions`: the producers of transactional ids, and how their transactions end.
 //! - `apis`: what is answered, one file per API.
 
 mod apis;
@@ -20,6 +21,7 @@ mod node;
 mod options;
 mod server;
 pub mod storage;
+mod transactions;
 mod waiters;
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::faults::Faults;
 use super::groups::{Groups, Store};
 use super::options::Options;
 use super::storage::{self, Appended, Change, Fsync, Journal, MAX_PARTITIONS, Storage, Topic};
+use super::transactions::{self, Transactions};
 use super::waiters::Waiters;
 
 /// The one node's id.
@@ -37,6 +38,7 @@ pub(super) struct Node {
     pub(super) faults: Faults,
     pub(super) waiters: Waiters,
     pub(super) groups: Groups,
+    pub(super) transactions: Transactions,
     pub(super) cluster_id: String,
     last_session: AtomicI32,
     producer_ids: Mutex<Range<i64>>,
@@ -54,16 +56,20 @@ impl Node {
         }
         let cluster_id = cluster_id(&mut storage.journal())?;
         let groups = Groups::load(&storage)?;
-        Ok(Self {
+        let transactions = Transactions::load(&storage.journal());
+        let node = Self {
             storage,
             options,
             faults: Faults::default(),
             waiters: Waiters::default(),
             groups,
+            transactions,
             cluster_id,
             last_session: AtomicI32::new(0),
             producer_ids: Mutex::new(0..0),
-        })
+        };
+        transactions::recover(&node, now());
+        Ok(node)
     }
 
     /// Appends a client's batches to a partition and wakes who waits for them. Returns what became of

@@ -4,6 +4,8 @@
 //! handler that answers at once is a function from request to response, one that waits is an `async`
 //! function that is given the [`Call`].
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod api_versions;
 mod configs;
 mod create_partitions;
@@ -14,6 +16,7 @@ mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod end_txn;
 mod fetch;
 mod fetch_session;
 mod find_coordinator;
@@ -29,6 +32,7 @@ mod offset_delete;
 mod offset_fetch;
 mod produce;
 mod sync_group;
+mod txn_offset_commit;
 
 pub(super) use fetch_session::Session;
 
@@ -59,6 +63,10 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::DeleteTopics,
     ApiKey::DeleteRecords,
     ApiKey::InitProducerId,
+    ApiKey::AddPartitionsToTxn,
+    ApiKey::AddOffsetsToTxn,
+    ApiKey::EndTxn,
+    ApiKey::TxnOffsetCommit,
     ApiKey::DescribeConfigs,
     ApiKey::CreatePartitions,
     ApiKey::DeleteGroups,
@@ -159,6 +167,10 @@ async fn dispatch(call: &mut Call<'_>, api: ApiKey) -> Result<Option<Reply>, Clo
         ApiKey::DeleteTopics => call.answer(delete_topics::handle),
         ApiKey::DeleteRecords => call.answer(delete_records::handle),
         ApiKey::InitProducerId => call.answer(init_producer_id::handle),
+        ApiKey::AddPartitionsToTxn => call.answer(add_partitions_to_txn::handle),
+        ApiKey::AddOffsetsToTxn => call.answer(add_offsets_to_txn::handle),
+        ApiKey::EndTxn => call.answer(end_txn::handle),
+        ApiKey::TxnOffsetCommit => call.answer(txn_offset_commit::handle),
         ApiKey::DescribeConfigs => call.answer(describe_configs::handle),
         ApiKey::CreatePartitions => call.answer(create_partitions::handle),
         ApiKey::DeleteGroups => call.answer(delete_groups::handle),

@@ -9,6 +9,9 @@ mod hostile;
 mod produce;
 mod restart;
 mod topics;
+#[cfg(feature = "rdkafka")]
+mod transactional_clients;
+mod transactions;
 mod versions;
 
 use std::io::{Read, Write};

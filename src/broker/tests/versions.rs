@@ -96,6 +96,21 @@ fn every_announced_version_of_every_api_is_answered() {
                 is_answered(&mut raw, &DeleteRecordsRequest { topics: vec![up_to.clone()], timeout_ms: 1 });
             }
             ApiKey::InitProducerId => is_answered(&mut raw, &InitProducerIdRequest::default()),
+            ApiKey::AddPartitionsToTxn => {
+                let topic = AddPartitionsToTxnRequestTopic { name: "t".into(), partitions: vec![0] };
+                let id = "x".into();
+                is_answered(
+                    &mut raw,
+                    &AddPartitionsToTxnRequest {
+                        transactional_id: id,
+                        topics: vec![topic],
+                        ..Default::default()
+                    },
+                );
+            }
+            ApiKey::AddOffsetsToTxn => is_answered(&mut raw, &AddOffsetsToTxnRequest::default()),
+            ApiKey::EndTxn => is_answered(&mut raw, &EndTxnRequest::default()),
+            ApiKey::TxnOffsetCommit => is_answered(&mut raw, &TxnOffsetCommitRequest::default()),
             ApiKey::DescribeConfigs => is_answered(&mut raw, &configs),
             ApiKey::CreatePartitions => {
                 let request = CreatePartitionsRequest { topics: vec![more.clone()], ..Default::default() };
