@@ -143,20 +143,20 @@ fn a_count_commits_what_it_printed(ctx: &Ctx, library: Library) {
 
 /// Waits for something only the broker can tell; each question takes a while.
 #[track_caller]
-fn wait_until(reached: impl Fn() -> bool) {
+pub(crate) fn wait_until(reached: impl Fn() -> bool) {
     let deadline = Instant::now() + crate::harness::PATIENCE;
     while !reached() {
         assert!(Instant::now() < deadline, "it did not come about");
     }
 }
 
-fn describe(ctx: &Ctx, group: &str) -> Value {
+pub(crate) fn describe(ctx: &Ctx, group: &str) -> Value {
     ctx.kafka().helper().must(&json!({"do": "describe_group", "group": group}))
 }
 
 /// Waits until so many members have so many partitions each.
 #[track_caller]
-fn wait_for_members(ctx: &Ctx, group: &str, members: usize, partitions: usize) {
+pub(crate) fn wait_for_members(ctx: &Ctx, group: &str, members: usize, partitions: usize) {
     wait_until(|| {
         let found = describe(ctx, group);
         let all = found["members"].as_array().unwrap();
@@ -176,7 +176,7 @@ fn two_members(ctx: &Ctx, library: Library, topic: &str, group: &str, args: &[&s
     members
 }
 
-fn produce_to_four(ctx: &Ctx, topic: &str, numbers: std::ops::Range<u32>) {
+pub(crate) fn produce_to_four(ctx: &Ctx, topic: &str, numbers: std::ops::Range<u32>) {
     let records: Vec<_> = numbers.map(|n| Record::of(n.to_string()).to(n % 4)).collect();
     ctx.kafka().produce(topic, &records, json!({}));
 }

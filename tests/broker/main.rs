@@ -98,7 +98,7 @@ fn declared() -> Vec<Named> {
             all.push((format!("{}::{name}", client.name()), Box::new(move |ctx| run(ctx, client))));
         }
     }
-    all.extend(conformance::pairs());
+    all.extend(conformance::named());
     all
 }
 

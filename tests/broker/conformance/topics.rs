@@ -85,7 +85,7 @@ fn java_kafka_topics(ctx: &Ctx) {
         .prints(&format!("Created topic {topic}.\n"));
     own(&create).code(1).says("TopicExistsException");
     own(&["--alter", "--partitions", "3"]).code(0).prints("");
-    own(&["--alter", "--partitions", "1"]).code(1).says("The topic");
+    own(&["--alter", "--partitions", "1"]).code(1).says("InvalidPartitionsException");
 
     let found = own(&["--describe"]).code(0).out;
     let found: Vec<_> = found.lines().map(|line| line.split("\tElr:").next().unwrap()).collect();
