@@ -158,7 +158,12 @@ pub(crate) fn describe(ctx: &Ctx, group: &str) -> Value {
 #[track_caller]
 pub(crate) fn wait_for_members(ctx: &Ctx, group: &str, members: usize, partitions: usize) {
     wait_until(|| {
-        let found = describe(ctx, group);
+        let found = match ctx.kafka().helper().ask(&json!({"do": "describe_group", "group": group})) {
+            Ok(found) => found,
+            // Until the first member has joined.
+            Err(refusal) if refusal.code == Some(69) => return false,
+            Err(refusal) => panic!("{refusal:?}"),
+        };
         let all = found["members"].as_array().unwrap();
         let settled = |m: &Value| m["partitions"].as_array().unwrap().len() == partitions;
         found["state"] == "Stable" && all.len() == members && all.iter().all(settled)

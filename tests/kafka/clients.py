@@ -18,6 +18,7 @@ import signal
 import sys
 import time
 import uuid
+from functools import cached_property
 
 PATIENCE = 30
 
@@ -59,11 +60,14 @@ class Confluent:
     NAMES = {"max.request.size": "message.max.bytes", "max.block.ms": "message.timeout.ms"}
 
     def __init__(self, settings):
+        self.settings = settings
+        self.open = []
+
+    @cached_property
+    def admin(self):
         from confluent_kafka.admin import AdminClient
 
-        self.settings = settings
-        self.admin = AdminClient(self.config({}))
-        self.open = []
+        return AdminClient(self.config({}))
 
     def config(self, more):
         return {self.NAMES.get(key, key): value for key, value in {**self.settings, **more}.items()}
@@ -291,11 +295,14 @@ class KafkaPython:
     """kafka-python: no line in common with the others."""
 
     def __init__(self, settings):
+        self.settings = settings
+        self.open = []
+
+    @cached_property
+    def admin(self):
         from kafka import KafkaAdminClient
 
-        self.settings = settings
-        self.admin = KafkaAdminClient(**self.config({}))
-        self.open = []
+        return KafkaAdminClient(**self.config({}))
 
     def config(self, more):
         return {key.replace(".", "_"): self.value(value) for key, value in {**self.settings, **more}.items()}

@@ -228,21 +228,22 @@ fn administration(ctx: &Ctx, client: Client) {
     let (topic, group) = (ctx.kafka().topic("managed", 2), unique("group"));
     let client = ctx.kafka().client(client);
     ctx.kafka().produce(&topic, &[Record::of("a").to(0), Record::of("b").to(1)], json!({}));
-    let of = |what: &str| json!({"do": what, "group": group, "topic": topic});
+    let of = |what: &str| json!({"do": what, "group": group});
+    let committed = || client.must(&json!({"do": "committed", "group": group, "topic": topic}));
     let set = |partition, offset| {
         json!({
             "do": "set_committed", "group": group, "topic": topic, "partition": partition, "offset": offset,
         })
     };
-    assert_eq!(client.must(&of("committed")), json!({}));
+    assert_eq!(committed(), json!({}));
     client.must(&set(1, 1));
-    assert_eq!(client.must(&of("committed")), json!({format!("{topic}-1"): 1}));
+    assert_eq!(committed(), json!({format!("{topic}-1"): 1}));
     let listed = client.must(&json!({"do": "list_groups"}));
     assert!(listed.as_array().unwrap().contains(&json!(group)), "{listed}");
     assert_eq!(client.must(&of("describe_group"))["state"], "Empty");
     client.must(&of("delete_group"));
     assert_eq!(client.ask(&of("delete_group")).unwrap_err().code, Some(69));
-    assert_eq!(client.must(&of("committed")), json!({}));
+    assert_eq!(committed(), json!({}));
     assert_eq!(client.ask(&set(7, 1)).unwrap_err().code, Some(3));
     #[cfg(feature = "rdkafka")]
     {
@@ -258,17 +259,22 @@ fn administration(ctx: &Ctx, client: Client) {
     }
 }
 
-/// The words of each line that has any.
+/// The words of each line that has any, the head first.
 fn rows(out: &str) -> Vec<Vec<&str>> {
     let rows = out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    rows.filter(|words| !words.is_empty()).collect()
+    let mut rows: Vec<_> = rows.filter(|words| !words.is_empty()).collect();
+    // The tool prints them in the order of a hash table.
+    if let [_, others @ ..] = &mut rows[..] {
+        others.sort();
+    }
+    rows
 }
 
 fn java_kafka_consumer_groups(ctx: &Ctx) {
     let (kafka, topic, group) = (ctx.kafka(), kafka_topic(ctx), unique("group"));
     let (t, g) = (&*topic, &*group);
     let own = |args: &[&str]| java::groups(kafka, &[&["--group", g], args].concat());
-    own(&["--describe"]).code(1).says("GroupIdNotFoundException");
+    own(&["--describe"]).says("GroupIdNotFoundException");
     own(&["--delete"]).says("GroupIdNotFoundException");
     kafka.set_committed(g, t, 0, 7);
     kafka.set_committed(g, t, 1, 1);
@@ -304,7 +310,7 @@ fn java_kafka_consumer_groups(ctx: &Ctx) {
     own(&["--delete-offsets", "--topic", &format!("{t}:1")]).code(0).says("Successful");
     assert_eq!([kafka.committed(g, t, 0), kafka.committed(g, t, 1)], [Some(0), None]);
     own(&["--delete"]).code(0).says("was successful");
-    own(&["--describe"]).code(1).says("GroupIdNotFoundException");
+    own(&["--describe"]).says("GroupIdNotFoundException");
 }
 
 /// 10 records in partition 0, 5 in partition 1, a second apart.
