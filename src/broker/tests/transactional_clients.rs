@@ -123,8 +123,13 @@ fn offsets_are_committed_with_their_transaction_and_dropped_with_it() {
     {
         x.begin_transaction().unwrap();
         send(&x, "a");
+        x.flush(LONG).unwrap();
         send_offset(&broker, &x, "g", offset);
-        if commit { x.commit_transaction(LONG).unwrap() } else { x.abort_transaction(LONG).unwrap() }
+        if commit {
+            x.commit_transaction(LONG).unwrap()
+        } else {
+            x.abort_transaction(LONG).unwrap()
+        }
         assert_eq!(committed(&broker, "g"), expected);
     }
     assert_eq!(committed(&broker, "other"), Offset::Invalid);
@@ -179,11 +184,8 @@ fn a_transaction_that_takes_too_long_is_lost_and_its_producer_can_go_on() {
     let begun = Instant::now();
     // Waits for the record, which the abort makes readable, and skips it.
     let mut raw = Raw::connect(broker.addr());
-    let request = FetchRequest {
-        max_wait_ms: LONG.as_millis() as i32,
-        isolation_level: 1,
-        ..fetch(&[("t", 0, 0)])
-    };
+    let request =
+        FetchRequest { max_wait_ms: LONG.as_millis() as i32, isolation_level: 1, ..fetch(&[("t", 0, 0)]) };
     raw.ask(&request, 11);
     assert!(begun.elapsed() < LONG / 2);
     assert!(x.commit_transaction(LONG).is_err());

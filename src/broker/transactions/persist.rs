@@ -127,7 +127,8 @@ mod tests {
     #[test]
     fn every_state_comes_back() {
         for state in STATES {
-            let full = Transaction { state, previous_id: 3, next_id: 8, last_epoch: 4, started_at: 1, ..full() };
+            let full =
+                Transaction { state, previous_id: 3, next_id: 8, last_epoch: 4, started_at: 1, ..full() };
             assert_eq!(decode(&encode(&full)), Some(full));
         }
     }

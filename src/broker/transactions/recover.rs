@@ -22,7 +22,8 @@ fn abort_orphans(node: &Node, topic: &Topic, now: i64) -> storage::Result<()> {
     let known = node.transactions.open();
     for (number, partition) in (0..).zip(topic.partitions()) {
         let open: Vec<_> = blocking(|| partition.lock().open_transactions().collect());
-        for (id, epoch, _) in open.into_iter().filter(|(id, ..)| !known.contains(&(*id, topic.id(), number))) {
+        for (id, epoch, _) in open.into_iter().filter(|(id, ..)| !known.contains(&(*id, topic.id(), number)))
+        {
             node.log(format_args!("{}-{number}: aborted what producer {id} had left open", topic.name()));
             node.mark(topic.id(), number, Producer { id, epoch }, Decision::Abort, now)?;
         }

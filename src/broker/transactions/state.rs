@@ -152,8 +152,7 @@ impl Transaction {
             State::Ongoing => Ok(Init::Abort(self.fenced(now))),
             State::Empty | State::Complete(_) => {
                 let (producer, last_epoch) = self.next_producer(claim, new_id)?;
-                let previous_id =
-                    if producer == self.producer { self.previous_id } else { self.producer.id };
+                let previous_id = if producer == self.producer { self.previous_id } else { self.producer.id };
                 let new = Self::new(producer.id, timeout_ms, now);
                 Ok(Init::Ready(Self { producer, last_epoch, previous_id, ..new }))
             }
