@@ -81,13 +81,18 @@ impl Node {
         batches: &mut [u8],
     ) -> storage::Result<(Appended, i64)> {
         let log = topic.partition(partition)?;
-        let mut append = || {
+        let append = || {
             let mut log = log.lock();
             log.append(batches, now()).map(|appended| (appended, log.start_offset()))
         };
-        let appended = if self.options.storage.fsync == Fsync::Never { append() } else { blocking(append) }?;
+        let appended = self.writing(append)?;
         self.waiters.wake((topic.id(), partition));
         Ok(appended)
+    }
+
+    /// Runs what writes: with fsync so that other connections go on.
+    pub(super) fn writing<T>(&self, write: impl FnOnce() -> T) -> T {
+        if self.options.storage.fsync == Fsync::Never { write() } else { blocking(write) }
     }
 
     /// Creates a topic; without a number it has as many partitions as the broker gives.

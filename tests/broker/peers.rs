@@ -34,7 +34,7 @@ fn a_client_keeps_every_part_of_a_record(ctx: &Ctx) {
     let topic = ctx.kafka().topic("parts", 3);
     let records = [
         Record::of(b"\xff\0").key("k").header("h", Some(b"1")).header("h", None).to(2).at(1_700_000_000_123),
-        Record { value: None, ..Record::default() }.key("").to(2).at(0),
+        Record { value: None, ..Record::default() }.key("").to(2).at(1),
     ];
     ctx.kafka().produce(&topic, &records, json!({"compression.type": "zstd"}));
     let expected: Vec<Record> =

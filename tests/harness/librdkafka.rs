@@ -395,7 +395,9 @@ fn partition(request: &Value) -> i32 {
 
 fn strings(object: &Value) -> BTreeMap<String, String> {
     let fields = object.as_object().into_iter().flatten();
-    fields.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect()
+    fields
+        .map(|(name, value)| (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .collect()
 }
 
 fn bytes(base64: &Value) -> Option<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! AddOffsetsToTxn (versions 0 to 4): a group's offsets become part of the producer's transaction. Before
 //! version 2 PRODUCER_FENCED is not known (KIP-588); version 4 is as version 3.
 
-use super::super::code::{Code, told};
+use super::super::code::told;
 use super::super::node::now;
 use super::super::transactions::{Part, Producer};
 use super::Call;
@@ -17,9 +17,6 @@ pub(super) fn handle<'a>(
     let added = call
         .allow()
         .and_then(|()| node.transactions.add(node, &request.transactional_id, producer, &parts, now()));
-    let added = added.map_err(|failure| match call.version() {
-        ..2 => failure.instead(Code::ProducerFenced, Code::InvalidProducerEpoch),
-        _ => failure,
-    });
+    let added = call.fenced_since(2, added);
     AddOffsetsToTxnResponse { throttle_time_ms: 0, error_code: told(&added).0 }
 }

@@ -16,10 +16,7 @@ pub(super) fn handle<'a>(
     request: AddPartitionsToTxnRequest<'a>,
 ) -> AddPartitionsToTxnResponse<'a> {
     let added = call.allow().and_then(|()| add(call, &request));
-    let added = added.map_err(|failure| match call.version() {
-        ..2 => failure.instead(Code::ProducerFenced, Code::InvalidProducerEpoch),
-        _ => failure,
-    });
+    let added = call.fenced_since(2, added);
     let all_code = match added {
         Ok(all_there) if all_there => 0,
         Ok(_) => Code::OperationNotAttempted as i16,

@@ -3,7 +3,7 @@
 //! what the producer is from then on (KIP-890): only clients that find the feature `transaction.version`,
 //! which is not announced, ask so. Before version 2 PRODUCER_FENCED is not known (KIP-588).
 
-use super::super::code::{Code, told};
+use super::super::code::told;
 use super::super::groups::Decision;
 use super::super::node::now;
 use super::super::transactions::{Producer, Protocol};
@@ -18,10 +18,7 @@ pub(super) fn handle<'a>(call: &mut Call<'a>, request: EndTxnRequest<'a>) -> End
     let id = &request.transactional_id;
     let ended =
         call.allow().and_then(|()| node.transactions.end(node, id, producer, decision, protocol, now()));
-    let ended = ended.map_err(|failure| match call.version() {
-        ..2 => failure.instead(Code::ProducerFenced, Code::InvalidProducerEpoch),
-        _ => failure,
-    });
+    let ended = call.fenced_since(2, ended);
     let (error_code, _) = told(&ended);
     let Producer { id: producer_id, epoch: producer_epoch } = match protocol {
         Protocol::V1 => Producer::NONE,

@@ -11,10 +11,7 @@ use crate::wire::messages::{InitProducerIdRequest, InitProducerIdResponse};
 
 pub(super) fn handle<'a>(call: &mut Call<'a>, request: InitProducerIdRequest<'a>) -> InitProducerIdResponse {
     let producer = call.allow().and_then(|()| init(call, &request));
-    let producer = producer.map_err(|failure| match call.version() {
-        ..4 => failure.instead(Code::ProducerFenced, Code::InvalidProducerEpoch),
-        _ => failure,
-    });
+    let producer = call.fenced_since(4, producer);
     let (error_code, _) = told(&producer);
     let Producer { id: producer_id, epoch: producer_epoch } = producer.unwrap_or(Producer::NONE);
     InitProducerIdResponse { throttle_time_ms: 0, error_code, producer_id, producer_epoch }

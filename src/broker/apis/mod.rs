@@ -36,7 +36,7 @@ mod txn_offset_commit;
 
 pub(super) use fetch_session::Session;
 
-use super::code::Failure;
+use super::code::{Code, Failure};
 use super::connection::{Close, Peer};
 use super::faults::FaultKind;
 use super::node::Node;
@@ -114,6 +114,17 @@ impl<'a> Call<'a> {
     pub(super) fn allow(&self) -> Result<(), Failure> {
         self.fault
             .map_or(Ok(()), |code| Err(Failure { code, why: Some("a fault that was asked for".into()) }))
+    }
+
+    /// PRODUCER_FENCED as INVALID_PRODUCER_EPOCH for clients of versions before `first`, which do not know it
+    /// (KIP-588).
+    fn fenced_since<T>(&self, first: i16, outcome: Result<T, Failure>) -> Result<T, Failure> {
+        match self.version() < first {
+            true => {
+                outcome.map_err(|failure| failure.instead(Code::ProducerFenced, Code::InvalidProducerEpoch))
+            }
+            false => outcome,
+        }
     }
 
     /// Answers by a function from request to response.

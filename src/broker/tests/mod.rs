@@ -4,6 +4,8 @@
 mod clients;
 mod faults;
 mod fetch;
+#[cfg(feature = "rdkafka")]
+mod group_clients;
 mod groups;
 mod hostile;
 mod produce;

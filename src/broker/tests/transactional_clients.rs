@@ -42,6 +42,7 @@ fn end(producer: &BaseProducer, value: &str, commit: bool) -> KafkaResult<()> {
 fn values(broker: &Broker, isolation: &str) -> Vec<String> {
     let mut config = config(broker);
     config.set("group.id", "reader").set("isolation.level", isolation).set("enable.partition.eof", "true");
+    config.set("fetch.wait.max.ms", "10");
     let consumer: BaseConsumer = config.create().unwrap();
     let mut list = TopicPartitionList::new();
     list.add_partition_offset("t", 0, Offset::Beginning).unwrap();
@@ -122,6 +123,7 @@ fn offsets_are_committed_with_their_transaction_and_dropped_with_it() {
     {
         x.begin_transaction().unwrap();
         send(&x, "a");
+        x.flush(LONG).unwrap();
         send_offset(&broker, &x, "g", offset);
         if commit {
             x.commit_transaction(LONG).unwrap()

@@ -93,6 +93,22 @@ impl Raw {
         response.topics[0].partitions.iter().map(|partition| partition.error_code).collect()
     }
 
+    /// The offset that a group has committed for partition 0 of "t"; -1 for none.
+    fn committed(&mut self, group: &str) -> i64 {
+        let topic = OffsetFetchRequestTopic { name: "t".into(), partition_indexes: vec![0] };
+        let request = OffsetFetchRequest {
+            group_id: group.into(),
+            topics: Some(vec![topic]),
+            require_stable: true,
+            ..Default::default()
+        };
+        let answer = self.ask(&request, 7);
+        let response: OffsetFetchResponse<'_> = answer.read();
+        let partition = &response.topics[0].partitions[0];
+        assert_eq!(partition.error_code, 0);
+        partition.committed_offset
+    }
+
     fn end(&mut self, version: i16, of: Producer, committed: bool) -> (i16, Producer) {
         let request = EndTxnRequest {
             transactional_id: "x".into(),
@@ -398,6 +414,8 @@ fn a_kill_after_the_decision_is_made_good_at_the_next_start() {
             raw.add(3, x, &[("t", &[0, 1])]);
             raw.write_in(x, 0, 0);
             raw.write_in(x, 1, 0);
+            raw.add_offsets(3, x, "g");
+            assert_eq!(raw.commit_offsets(3, x, "g", &[(0, 5)]), [0]);
             assert_eq!(raw.end(3, x, committed).0, 0);
             // As a kill leaves it before the last change: with some of the markers.
             copy_folder(folder.path(), copy.path());
@@ -413,6 +431,7 @@ fn a_kill_after_the_decision_is_made_good_at_the_next_start() {
                 let aborted = if committed { vec![] } else { vec![(x.id, 0)] };
                 assert_eq!(raw.read_committed(partition, 0).1, aborted);
             }
+            assert_eq!(raw.committed("g"), if committed { 5 } else { -1 });
             assert_eq!(raw.end(3, x, committed).0, 0);
             assert_eq!(raw.end(3, x, !committed).0, 48);
             raw.add(3, x, &[("t", &[0])]);

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::super::groups::Decision;
-use super::super::node::{Node, blocking};
+use super::super::node::Node;
 use super::super::storage::{self, Change, Error};
 use super::Producer;
 
@@ -40,7 +40,7 @@ impl Surroundings for Node {
     }
 
     fn keep(&self, change: Change<'_>) -> storage::Result<()> {
-        blocking(|| self.storage.journal().apply(&[change]))
+        self.writing(|| self.storage.journal().apply(&[change]))
     }
 
     fn mark(
@@ -54,7 +54,7 @@ impl Surroundings for Node {
         let Some(topic) = self.storage.topic_by_id(topic) else { return Ok(()) };
         let commit = decision == Decision::Commit;
         let log = topic.partition(partition)?;
-        match blocking(|| log.lock().append_marker(producer.id, producer.epoch, commit, now)) {
+        match self.writing(|| log.lock().append_marker(producer.id, producer.epoch, commit, now)) {
             Ok(_) => {}
             // Deleted in this moment.
             Err(Error::UnknownTopic(_)) => return Ok(()),
@@ -67,7 +67,7 @@ impl Surroundings for Node {
     }
 
     fn settle(&self, producer_id: i64, decision: Decision, change: Change<'_>) -> storage::Result<()> {
-        blocking(|| {
+        self.writing(|| {
             let ending = self.groups.end_transaction(producer_id, decision);
             let mut changes = ending.changes();
             changes.push(change);

@@ -5,13 +5,15 @@ use std::fmt;
 use super::*;
 use crate::broker::storage::Error;
 
+/// Topic, partition, producer id, epoch, decision.
+type Marker = (u8, i32, i64, i16, Decision);
+
 /// A disk that fails when it is told to, and remembers what it was given.
 #[derive(Debug, Default)]
 struct Around {
     last_id: Cell<i64>,
     journal: RefCell<BTreeMap<Vec<u8>, Vec<u8>>>,
-    /// Topic, partition, producer id, epoch, decision.
-    markers: RefCell<Vec<(u8, i32, i64, i16, Decision)>>,
+    markers: RefCell<Vec<Marker>>,
     settled: RefCell<Vec<(i64, Decision)>>,
     lines: RefCell<Vec<String>>,
     /// How many more writes succeed.
@@ -40,7 +42,7 @@ impl Around {
         self.journal.borrow().get(&persist::key(id)).and_then(|value| persist::decode(value))
     }
 
-    fn take_markers(&self) -> Vec<(u8, i32, i64, i16, Decision)> {
+    fn take_markers(&self) -> Vec<Marker> {
         self.markers.take()
     }
 
