@@ -13,6 +13,7 @@ pub(super) enum Code {
     MessageTooLarge = 10,
     InvalidTopic = 17,
     InvalidRequiredAcks = 21,
+    UnknownMemberId = 25,
     UnsupportedVersion = 35,
     TopicAlreadyExists = 36,
     InvalidPartitions = 37,
@@ -26,12 +27,20 @@ pub(super) enum Code {
     InvalidProducerEpoch = 47,
     InvalidTxnState = 48,
     KafkaStorageError = 56,
+    GroupIdNotFound = 69,
     FetchSessionIdNotFound = 70,
     InvalidFetchSessionEpoch = 71,
     UnknownLeaderEpoch = 76,
+    GroupMaxSizeReached = 81,
+    FencedInstanceId = 82,
     InvalidRecord = 87,
     UnknownTopicId = 100,
+    FencedMemberEpoch = 110,
+    UnreleasedInstanceId = 111,
+    UnsupportedAssignor = 112,
+    StaleMemberEpoch = 113,
     MismatchedEndpointType = 114,
+    InvalidRegularExpression = 128,
 }
 
 /// Why something was not done: the code for the client's program, the words for its user.

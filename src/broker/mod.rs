@@ -14,6 +14,7 @@ mod connection;
 mod error;
 mod faults;
 mod folder;
+mod groups;
 mod node;
 mod options;
 mod server;
