@@ -6,6 +6,7 @@
 //! - [`storage`]: what is on disk.
 //! - `server`, `connection`: frames in, frames out.
 //! - `node`: what the connections share.
+//! - `groups`: consumer groups and committed offsets.
 //! - `apis`: what is answered, one file per API.
 
 mod apis;
@@ -27,6 +28,7 @@ mod tests;
 pub use error::{Error, Result};
 #[doc(hidden)]
 pub use faults::{FaultKind, Faults};
+pub use groups::consumer::Options as ConsumerGroups;
 pub use options::{Log, Options};
 
 use std::net::{SocketAddr, TcpListener};

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::connection;
+use super::groups;
 use super::node::{Node, blocking};
 
 /// From one look at retention to the next.
@@ -25,6 +26,7 @@ pub(super) async fn serve(
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let mut connections = JoinSet::new();
+    connections.spawn(groups::keep_time(Arc::clone(node)));
     let mut maintain = tokio::time::interval(MAINTAIN_EVERY);
     loop {
         tokio::select! {

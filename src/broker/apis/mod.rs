@@ -6,6 +6,8 @@
 
 mod api_versions;
 mod configs;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_records;
@@ -44,6 +46,8 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::DescribeConfigs,
     ApiKey::CreatePartitions,
     ApiKey::DescribeCluster,
+    ApiKey::ConsumerGroupHeartbeat,
+    ApiKey::ConsumerGroupDescribe,
 ];
 
 /// A response ready to be sent.
@@ -133,6 +137,8 @@ async fn dispatch(call: &mut Call<'_>, api: ApiKey) -> Result<Option<Reply>, Clo
         ApiKey::DescribeConfigs => call.answer(describe_configs::handle),
         ApiKey::CreatePartitions => call.answer(create_partitions::handle),
         ApiKey::DescribeCluster => call.answer(describe_cluster::handle),
+        ApiKey::ConsumerGroupHeartbeat => call.answer(consumer_group_heartbeat::handle),
+        ApiKey::ConsumerGroupDescribe => call.answer(consumer_group_describe::handle),
         _ => Err(unserved(&call.header)),
     }
 }

@@ -13,10 +13,12 @@
 //!   `group.consumer.migration.policy=disabled`).
 //!
 //! [`member`]: a member on its way. [`assignor`]: who gets what. [`topics`]: topics and patterns.
-//! [`persist`]: what is in the journal. [`describe`]: what others are told.
+//! [`persist`]: what is in the journal. [`describe`]: what others are told. [`drive`]: what is done with
+//! groups of this protocol among all groups.
 
 mod assignor;
 mod describe;
+mod drive;
 mod member;
 mod options;
 mod persist;
@@ -25,10 +27,10 @@ mod topics;
 #[cfg(test)]
 mod tests;
 
-pub(super) use assignor::Assignor;
-pub(super) use describe::State;
+pub(in crate::broker) use assignor::Assignor;
 pub use options::Options;
-pub(super) use topics::{Topic, Topics};
+pub(super) use persist::load;
+pub(in crate::broker) use topics::{Topic, Topics};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,6 +39,7 @@ use member::{AWAY, JOIN, LEAVE, Member, News, Progress};
 use topics::{Pattern, Places, TopicId};
 
 use super::super::code::{Code, Failure};
+use super::registry::{Mode, Who};
 use crate::wire::Uuid;
 use crate::wire::messages::{
     ConsumerGroupHeartbeatAssignment, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
@@ -45,17 +48,17 @@ use crate::wire::messages::{
 
 /// A heartbeat and who sent it. The request is valid in itself.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Beat<'a> {
-    pub(super) request: &'a ConsumerGroupHeartbeatRequest<'a>,
+pub(in crate::broker) struct Beat<'a> {
+    pub(in crate::broker) request: &'a ConsumerGroupHeartbeatRequest<'a>,
     /// The request's, or a new one if it has none.
-    pub(super) member_id: &'a str,
-    pub(super) client_id: &'a str,
-    pub(super) client_host: &'a str,
+    pub(in crate::broker) member_id: &'a str,
+    pub(in crate::broker) client_id: &'a str,
+    pub(in crate::broker) client_host: &'a str,
 }
 
 /// A group.
 #[derive(Debug, Default)]
-pub(super) struct Group {
+pub(in crate::broker) struct Group {
     epoch: i32,
     /// The epoch that the target was made for.
     target_epoch: i32,
@@ -368,23 +371,28 @@ impl Group {
     }
 
     /// Refuses offsets of someone who is not a member at its epoch. Without members, whoever is in no
-    /// group may commit. `version` is that of OffsetCommit; none in a transaction.
-    pub(super) fn check_commit(&self, id: &str, epoch: i32, version: Option<i16>) -> Result<(), Code> {
-        if epoch < 0 && self.members.is_empty() {
+    /// group may commit.
+    pub(super) fn check_commit(&self, who: Who<'_>, mode: Mode) -> Result<(), Code> {
+        if who.generation < 0 && self.members.is_empty() {
             return Ok(());
         }
-        let member = self.members.get(id).ok_or(Code::UnknownMemberId)?;
-        if version.is_some_and(|version| version < 9) {
-            return Err(Code::UnsupportedVersion);
+        let member = self.members.get(who.member_id).ok_or(Code::UnknownMemberId)?;
+        let is_epoch = member.epoch == who.generation;
+        match mode {
+            Mode::Plain { version: ..9, .. } => Err(Code::UnsupportedVersion),
+            _ if is_epoch => Ok(()),
+            Mode::Plain { .. } => Err(Code::StaleMemberEpoch),
+            Mode::Transaction { .. } => Err(Code::IllegalGeneration),
         }
-        if member.epoch == epoch { Ok(()) } else { Err(Code::StaleMemberEpoch) }
     }
 
     /// Refuses to tell offsets to someone who says it is a member and is not, at its epoch.
-    pub(super) fn check_fetch(&self, id: Option<&str>, epoch: i32) -> Result<(), Code> {
-        let Some(id) = id.or((epoch >= 0).then_some("")) else { return Ok(()) };
-        let member = self.members.get(id).ok_or(Code::UnknownMemberId)?;
-        if member.epoch == epoch { Ok(()) } else { Err(Code::StaleMemberEpoch) }
+    pub(super) fn check_fetch(&self, who: Who<'_>) -> Result<(), Code> {
+        if who.generation < 0 && who.member_id.is_empty() {
+            return Ok(());
+        }
+        let member = self.members.get(who.member_id).ok_or(Code::UnknownMemberId)?;
+        if member.epoch == who.generation { Ok(()) } else { Err(Code::StaleMemberEpoch) }
     }
 
     /// True if a member subscribes to the topic: its offsets are not deleted then.

@@ -1,13 +1,20 @@
-//! What of a group is in the journal: a head, and an entry for each member. Each is JSON; partitions
-//! are kept by their topics' ids.
+//! What of a group is in the journal: under `group/consumer/` a head, under `group/consumer-member/` a
+//! member. Values are JSON; partitions are kept by their topics' ids.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::persist::{self, Edits};
 use super::member::Member;
 use super::topics::TopicId;
 use super::{Group, Options};
+use crate::broker::storage::Journal;
+
+/// Where heads are.
+const HEAD: &[u8] = b"group/consumer/";
+/// Where members are.
+const MEMBER: &[u8] = b"group/consumer-member/";
 
 /// What belongs to no single member.
 #[derive(Debug, Serialize, Deserialize)]
@@ -18,54 +25,67 @@ struct Head {
     topics: Vec<(TopicId, i32)>,
 }
 
-/// A change to write: of the head (no member) or of a member; without a value it is to be deleted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::broker) struct Change {
-    pub(in crate::broker) member: Option<String>,
-    pub(in crate::broker) value: Option<Vec<u8>>,
-}
-
 impl Group {
-    /// What has changed since the last [`saved`](Self::saved); what it tells goes with an answer only
-    /// when this has been written. All of it has to be written at once.
-    pub(in crate::broker) fn changes(&self) -> Vec<Change> {
-        let mut changes = Vec::new();
+    /// What has changed since the last [`saved`](Self::saved). All of it has to be written at once, before
+    /// anyone is told of it.
+    pub(in super::super) fn edits(&self, id: &str) -> Edits {
+        let mut edits = Edits::default();
         if self.is_head_changed {
             let topics = self.topics.iter().map(|(id, count)| (*id, *count)).collect();
             let head = Head { epoch: self.epoch, target_epoch: self.target_epoch, topics };
-            changes.push(Change { member: None, value: serde_json::to_vec(&head).ok() });
+            edits.put(persist::group_key(HEAD, id), value(&head));
         }
-        for id in &self.changed {
-            let value = self.members.get(id).and_then(|member| serde_json::to_vec(member).ok());
-            changes.push(Change { member: Some(id.clone()), value });
+        for member_id in &self.changed {
+            let key = persist::member_key(MEMBER, id, member_id);
+            match self.members.get(member_id) {
+                Some(member) => edits.put(key, value(member)),
+                None => edits.delete(key),
+            }
         }
-        changes
+        edits
     }
 
     /// All changes are written.
-    pub(in crate::broker) fn saved(&mut self) {
+    pub(in super::super) fn saved(&mut self) {
         self.is_head_changed = false;
         self.changed.clear();
     }
 
-    /// A group as it was written. Its members have all of their time again. `None` if it cannot be read.
-    pub(in crate::broker) fn load<'a>(
-        head: &[u8],
-        members: impl Iterator<Item = (&'a str, &'a [u8])>,
-        options: &Options,
-        now: i64,
-    ) -> Option<Self> {
-        let head: Head = serde_json::from_slice(head).ok()?;
-        let mut group = Self { epoch: head.epoch, target_epoch: head.target_epoch, ..Self::default() };
-        group.topics = head.topics.into_iter().collect();
-        for (id, member) in members {
-            let mut member: Member = serde_json::from_slice(member).ok()?;
-            member.begin_session(options, now);
-            member.begin_revocation(now);
-            group.members.insert(id.to_owned(), member);
+    /// What removes it from the journal.
+    pub(in super::super) fn delete_records(&self, id: &str, edits: &mut Edits) {
+        edits.delete(persist::group_key(HEAD, id));
+        for member_id in self.members.keys().chain(&self.changed) {
+            edits.delete(persist::member_key(MEMBER, id, member_id));
         }
-        Some(group)
     }
+}
+
+/// The groups of a journal by id. Members have all of their time again. A member that cannot be read is
+/// not there, and a head as if it were new.
+pub(in super::super) fn load(journal: &Journal, options: &Options, now: i64) -> BTreeMap<String, Group> {
+    let mut groups: BTreeMap<String, Group> = BTreeMap::new();
+    for (key, value) in journal.iter(HEAD) {
+        let Some(id) = key.strip_prefix(HEAD).and_then(persist::group_of_key) else { continue };
+        let group = groups.entry(id.to_owned()).or_default();
+        if let Ok(Head { epoch, target_epoch, topics }) = serde_json::from_slice(value) {
+            (group.epoch, group.target_epoch) = (epoch, target_epoch);
+            group.topics = topics.into_iter().collect();
+        }
+    }
+    for (key, value) in journal.iter(MEMBER) {
+        let ids = key.strip_prefix(MEMBER).and_then(persist::member_of_key);
+        let member = serde_json::from_slice::<Member>(value).ok();
+        let Some(((id, member_id), mut member)) = ids.zip(member) else { continue };
+        member.begin_session(options, now);
+        member.begin_revocation(now);
+        groups.entry(id.to_owned()).or_default().members.insert(member_id.to_owned(), member);
+    }
+    groups
+}
+
+/// Nothing in it has no form in JSON.
+fn value(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
 }
 
 /// The form of partitions: lists of numbers by topic.

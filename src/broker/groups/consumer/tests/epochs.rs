@@ -18,7 +18,7 @@ fn a_member_alone_gets_everything_at_once() {
     // Nothing new: nothing is told and nothing is to be written.
     world.group.saved();
     assert_eq!(world.ping("m"), None);
-    assert_eq!(world.group.changes(), []);
+    assert_eq!(world.group.edits("g"), Edits::default());
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn a_join_that_is_refused_leaves_no_trace() {
     let mut world = World::new(&[1]);
     world.options.max_members = 1;
     assert_eq!(world.beat("m", &join_by_pattern("(")), code(Code::InvalidRegularExpression));
-    assert_eq!((world.state(), world.group.epoch, world.group.changes().len()), ("Empty", 0, 0));
+    assert_eq!((world.state(), world.group.epoch, world.group.edits("g").changes().len()), ("Empty", 0, 0));
     world.join("m", &["a"]);
     assert_eq!(world.beat("n", &join(&["a"])), code(Code::GroupMaxSizeReached));
     assert_eq!(world.group.members.len(), 1);
@@ -129,29 +129,36 @@ fn a_named_member_that_stays_away_is_removed() {
     assert_eq!(world.state(), "Empty");
 }
 
+fn who(member_id: &str, generation: i32) -> Who<'_> {
+    Who { member_id, instance_id: None, generation }
+}
+
 #[test]
 fn offsets_are_taken_from_members_at_their_epochs() {
     let mut world = World::new(&[1]);
-    assert_eq!(world.group.check_commit("", -1, Some(9)), Ok(()));
-    assert_eq!(world.group.check_commit("m", 1, Some(9)), Err(Code::UnknownMemberId));
+    let plain = |version| Mode::Plain { version, retention: -1 };
+    assert_eq!(world.group.check_commit(who("", -1), plain(9)), Ok(()));
+    assert_eq!(world.group.check_commit(who("m", 1), plain(9)), Err(Code::UnknownMemberId));
     world.join("m", &["a"]);
-    let check = |id, epoch, version| world.group.check_commit(id, epoch, version);
-    assert_eq!(check("m", 1, Some(9)), Ok(()));
-    assert_eq!(check("m", 1, None), Ok(()));
-    assert_eq!(check("m", 1, Some(8)), Err(Code::UnsupportedVersion));
-    assert_eq!(check("m", 0, Some(9)), Err(Code::StaleMemberEpoch));
-    assert_eq!(check("m", 2, Some(9)), Err(Code::StaleMemberEpoch));
-    assert_eq!(check("", -1, Some(9)), Err(Code::UnknownMemberId));
+    let check = |id, epoch, mode| world.group.check_commit(who(id, epoch), mode);
+    let transaction = Mode::Transaction { producer_id: 1 };
+    assert_eq!(check("m", 1, plain(9)), Ok(()));
+    assert_eq!(check("m", 1, transaction), Ok(()));
+    assert_eq!(check("m", 1, plain(8)), Err(Code::UnsupportedVersion));
+    assert_eq!(check("m", 0, plain(9)), Err(Code::StaleMemberEpoch));
+    assert_eq!(check("m", 2, plain(9)), Err(Code::StaleMemberEpoch));
+    assert_eq!(check("m", 2, transaction), Err(Code::IllegalGeneration));
+    assert_eq!(check("", -1, plain(9)), Err(Code::UnknownMemberId));
 }
 
 #[test]
 fn offsets_are_told_to_members_at_their_epochs_and_to_outsiders() {
     let mut world = World::new(&[1]);
     world.join("m", &["a"]);
-    let check = |id, epoch| world.group.check_fetch(id, epoch);
-    assert_eq!(check(None, -1), Ok(()));
-    assert_eq!(check(Some("m"), 1), Ok(()));
-    assert_eq!(check(Some("m"), 2), Err(Code::StaleMemberEpoch));
-    assert_eq!(check(Some("n"), 1), Err(Code::UnknownMemberId));
-    assert_eq!(check(None, 1), Err(Code::UnknownMemberId));
+    let check = |id, epoch| world.group.check_fetch(who(id, epoch));
+    assert_eq!(check("", -1), Ok(()));
+    assert_eq!(check("m", 1), Ok(()));
+    assert_eq!(check("m", 2), Err(Code::StaleMemberEpoch));
+    assert_eq!(check("n", 1), Err(Code::UnknownMemberId));
+    assert_eq!(check("", 1), Err(Code::UnknownMemberId));
 }

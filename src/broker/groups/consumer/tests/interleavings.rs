@@ -44,8 +44,8 @@ impl Client {
     /// may have been given to another since.
     fn reconcile(&mut self) {
         let Some(wanted) = self.wanted.take_if(|_| !self.missed) else { return };
-        self.must_tell = wanted != self.owned;
-        self.owned = wanted;
+        // Even if it never took what it was to give up, it says so.
+        (self.owned, self.must_tell) = (wanted, true);
     }
 
     fn heartbeat(&mut self, world: &mut World, answer_is_lost: bool) {
@@ -87,7 +87,7 @@ struct Play {
 impl Play {
     fn new(seed: u64) -> Self {
         let world = World::new(&[3, 5]);
-        Self { world, clients: Vec::new(), disk: Disk::default(), random: Random(seed), names: 0 }
+        Self { world, clients: Vec::new(), disk: Disk::new(), random: Random(seed), names: 0 }
     }
 
     fn pick(&mut self) -> Option<usize> {

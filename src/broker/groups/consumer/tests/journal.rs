@@ -1,38 +1,39 @@
 //! What is written can be read, and then all goes on.
 
 use super::*;
+use crate::broker::storage::{Change, Fsync, Journal};
 
-/// What a journal would have: the head and the members.
-#[derive(Default)]
+/// A journal with one group.
 pub(super) struct Disk {
-    head: Vec<u8>,
-    members: BTreeMap<String, Vec<u8>>,
+    folder: tempfile::TempDir,
+    journal: Journal,
 }
 
 impl Disk {
+    pub(super) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (journal, _) = Journal::open(&folder.path().join("meta"), Fsync::Never).unwrap();
+        Self { folder, journal }
+    }
+
     /// Writes what has changed.
     pub(super) fn write(&mut self, group: &mut Group) {
-        for change in group.changes() {
-            match (change.member, change.value) {
-                (None, value) => self.head = value.unwrap(),
-                (Some(id), Some(value)) => drop(self.members.insert(id, value)),
-                (Some(id), None) => drop(self.members.remove(&id)),
-            }
-        }
+        self.journal.apply(&group.edits("g").changes()).unwrap();
         group.saved();
     }
 
     /// The group after a kill.
     pub(super) fn read(&self, options: &Options, now: i64) -> Group {
-        let members = self.members.iter().map(|(id, member)| (id.as_str(), member.as_slice()));
-        Group::load(&self.head, members, options, now).unwrap()
+        let (journal, cut) = Journal::open(&self.folder.path().join("meta"), Fsync::Never).unwrap();
+        assert_eq!(cut, 0);
+        load(&journal, options, now).remove("g").unwrap()
     }
 }
 
 #[test]
 fn a_group_goes_on_after_a_kill() {
     let mut world = World::new(&[4]);
-    let mut disk = Disk::default();
+    let mut disk = Disk::new();
     world.join("m", &["a"]);
     world.beat("n", &join_as("i", &["a"])).unwrap();
     let kept = world.ping("m").unwrap();
@@ -58,7 +59,7 @@ fn a_group_goes_on_after_a_kill() {
 #[test]
 fn a_revocation_that_was_under_way_has_its_time_again() {
     let mut world = World::new(&[2]);
-    let mut disk = Disk::default();
+    let mut disk = Disk::new();
     world.options.session_timeout = std::time::Duration::from_secs(1000);
     world.join("m", &["a"]);
     world.join("n", &["a"]);
@@ -72,10 +73,40 @@ fn a_revocation_that_was_under_way_has_its_time_again() {
 }
 
 #[test]
-fn what_is_no_group_is_not_read() {
-    assert!(Group::load(b"", std::iter::empty(), &Options::default(), 0).is_none());
+fn what_cannot_be_read_is_begun_anew() {
     let mut world = World::new(&[1]);
+    let mut disk = Disk::new();
     world.join("m", &["a"]);
-    let head = world.group.changes().remove(0).value.unwrap();
-    assert!(Group::load(&head, std::iter::once(("m", &b"{}"[..])), &Options::default(), 0).is_none());
+    world.join("n", &["a"]);
+    let edits = world.group.edits("g");
+    let keys: Vec<Vec<u8>> = edits
+        .changes()
+        .iter()
+        .map(|change| match change {
+            Change::Put(key, _) | Change::Delete(key) => key.to_vec(),
+        })
+        .collect();
+    disk.write(&mut world.group);
+    // Of the head and of the first member.
+    disk.journal.apply(&[Change::Put(&keys[0], b"{"), Change::Put(&keys[1], b"{}")]).unwrap();
+    world.group = disk.read(&world.options, world.now);
+    assert_eq!(world.group.members.keys().collect::<Vec<_>>(), ["n"]);
+    assert_eq!(world.ping("n"), Some(vec![(1, 0)]));
+    assert_eq!(world.beat("m", &at(1)), Err(Code::UnknownMemberId as i16));
+}
+
+#[test]
+fn nothing_is_left_of_a_group_that_is_deleted() {
+    let mut world = World::new(&[1]);
+    let mut disk = Disk::new();
+    world.beat("m", &join_as("i", &["a"])).unwrap();
+    world.join("n", &["a"]);
+    disk.write(&mut world.group);
+    assert_eq!(disk.journal.iter(b"").count(), 3);
+    world.leave("n");
+    world.beat("m", &Request { instance_id: Some("i".into()), ..at(LEAVE) }).unwrap();
+    let mut edits = Edits::default();
+    world.group.delete_records("g", &mut edits);
+    disk.journal.apply(&edits.changes()).unwrap();
+    assert_eq!(disk.journal.iter(b"").count(), 0);
 }

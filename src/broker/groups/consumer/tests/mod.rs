@@ -6,6 +6,7 @@ mod interleavings;
 mod journal;
 mod reconciling;
 
+use super::super::persist::Edits;
 use super::*;
 use crate::wire::messages::ConsumerGroupHeartbeatTopic;
 
