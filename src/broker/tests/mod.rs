@@ -2,6 +2,7 @@
 
 #[cfg(all(feature = "rdkafka", feature = "rskafka"))]
 mod clients;
+mod consumer_groups;
 mod faults;
 mod fetch;
 mod hostile;
