@@ -14,7 +14,7 @@
 //! Differences from Kafka: the first rebalance of a group is not delayed (as with
 //! `group.initial.rebalance.delay.ms=0`), so that tests and demonstrations do not wait; a group has at
 //! most [`MAX_SIZE`] members (`group.max.size`; Kafka's default is no limit), the broker at most
-//! [`MAX_GROUPS`] groups; a group is not moved from one protocol to the other while it has members.
+//! [`MAX_GROUPS`] groups (`POLICY_VIOLATION`), a member at most 100 protocols; a group is not moved from one protocol to the other while it has members.
 
 pub(super) mod classic;
 pub mod consumer;
@@ -26,6 +26,7 @@ pub(super) use offsets::{Committed, Decision};
 pub(super) use persist::{Edits, Place};
 pub(super) use registry::{Commit, Kind, Mode, Registry, Store, Who};
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,19 @@ use super::storage::{self, Change};
 pub(super) const MAX_SIZE: usize = 1000;
 /// The most groups.
 pub(super) const MAX_GROUPS: usize = 10_000;
+
+/// An id that no member has: a random UUID behind the client's name or the member's.
+pub(super) fn fresh_member_id(name: &str) -> String {
+    let [high, low] = [0, 1].map(|half: u64| RandomState::new().hash_one(half));
+    format!(
+        "{name}-{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        0x4000 | high & 0xfff,
+        0x8000 | low >> 48 & 0x3fff,
+        low & 0xffff_ffff_ffff
+    )
+}
 
 /// The groups of a broker.
 #[derive(Debug)]

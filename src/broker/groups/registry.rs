@@ -2,18 +2,25 @@
 //! what is due when, what is kept.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use super::super::code::Code;
 use super::super::storage::{self, Change, Journal, Storage};
 use super::MAX_GROUPS;
-use super::classic;
+use super::classic::{self, Next};
 use super::consumer;
 use super::offsets::{Committed, Decision, Offsets, Removal};
 use super::persist::{self, Edits, Place};
+use crate::wire::messages::{
+    HeartbeatRequest, LeaveGroupRequestMember, LeaveGroupResponseMember, SyncGroupRequest,
+};
 
 /// The longest text that can be noted with an offset, in UTF-16 units
 /// (`offset.metadata.max.bytes`).
 const MAX_METADATA: usize = 4096;
+/// Session timeouts that a member may ask for, in ms (`group.min.session.timeout.ms` and
+/// `group.max.session.timeout.ms`).
+const SESSION_TIMEOUTS: RangeInclusive<i32> = 6_000..=1_800_000;
 /// From one look at offsets that are out of date to the next, in ms
 /// (`offsets.retention.check.interval.ms`).
 const SWEEP_EVERY: i64 = 10 * 60 * 1000;
@@ -101,6 +108,14 @@ impl Kind {
         match self {
             Self::Classic(group) => group.is_empty(),
             Self::Consumer(group) => group.is_empty(),
+        }
+    }
+
+    /// The group, if it is of the classic protocol.
+    fn classic(&mut self) -> Option<&mut classic::Group> {
+        match self {
+            Self::Classic(group) => Some(group),
+            Self::Consumer(_) => None,
         }
     }
 
@@ -288,9 +303,139 @@ impl Registry {
     /// Does one of the things that are due in a group.
     fn expire_group(&mut self, store: &dyn Store, id: &str, now: i64) {
         match self.get(id) {
+            Some(Kind::Classic(_)) => self.drive(store, id, now, |group| group.expire(now)),
             Some(Kind::Consumer(_)) => self.expire_consumers(store, id, now),
-            Some(Kind::Classic(_)) | None => {}
+            None => {}
         }
+    }
+
+    /// Takes a member into a group of the classic protocol. The reply is sent at once, or when the others
+    /// have joined. A new group is written down first.
+    pub(in crate::broker) fn join(
+        &mut self,
+        store: &dyn Store,
+        join: &classic::Join<'_>,
+        reply: classic::JoinReply,
+        now: i64,
+    ) {
+        let id = &*join.request.group_id;
+        if let Err(code) = self.open_for(store, join, now) {
+            // When the client has hung up, nobody is there to be told.
+            let _ = reply.send(classic::refused_join(&join.request.member_id, code));
+            return;
+        }
+        self.drive(store, id, now, |group| group.join(join, reply, now));
+    }
+
+    /// Sees to a group of the classic protocol that can be joined: one that is there, a new one, or one in
+    /// the place of another protocol's without members.
+    fn open_for(&mut self, store: &dyn Store, join: &classic::Join<'_>, now: i64) -> Result<(), Code> {
+        let id = &*join.request.group_id;
+        check_joiner(id, join.request.session_timeout_ms)?;
+        let mut edits = Edits::default();
+        match self.get(id) {
+            Some(Kind::Classic(_)) => return Ok(()),
+            Some(kind) if !kind.is_empty() => return Err(Code::InconsistentGroupProtocol),
+            Some(kind) => kind.delete_record(id, &mut edits),
+            None => self.check_room()?,
+        }
+        if !join.request.member_id.is_empty() {
+            return Err(Code::UnknownMemberId);
+        }
+        let group = classic::Group::new(now);
+        if !group.takes(join.request) {
+            return Err(Code::InconsistentGroupProtocol);
+        }
+        edits.put(persist::group_key(persist::CLASSIC, id), group.value());
+        store.apply(&edits.changes()).map_err(|_| Code::NotCoordinator)?;
+        self.insert(id, Kind::Classic(group));
+        Ok(())
+    }
+
+    /// Asks for a member's assignment; from the leader it brings everyone's. The reply is sent at once, or
+    /// when the leader has assigned.
+    pub(in crate::broker) fn sync(
+        &mut self,
+        store: &dyn Store,
+        request: &SyncGroupRequest<'_>,
+        reply: classic::SyncReply,
+        now: i64,
+    ) {
+        let id = &*request.group_id;
+        let code = if id.is_empty() { Code::InvalidGroupId } else { Code::UnknownMemberId };
+        if self.classic(id).is_none() {
+            // When the client has hung up, nobody is there to be told.
+            let _ = reply.send(classic::refused_sync(code));
+            return;
+        }
+        self.drive(store, id, now, |group| group.sync(request, reply));
+    }
+
+    /// Takes a member's sign of life.
+    pub(in crate::broker) fn heartbeat(
+        &mut self,
+        request: &HeartbeatRequest<'_>,
+        now: i64,
+    ) -> Result<(), Code> {
+        let id = &*request.group_id;
+        if id.is_empty() {
+            return Err(Code::InvalidGroupId);
+        }
+        let instance = request.group_instance_id.as_deref();
+        let beat = |group: &mut classic::Group| {
+            group.heartbeat(&request.member_id, instance, request.generation_id, now)
+        };
+        self.update(id, |kind| kind.classic().map(beat)).flatten().unwrap_or(Err(Code::UnknownMemberId))
+    }
+
+    /// Lets members go. What became of each, in order.
+    pub(in crate::broker) fn leave<'a>(
+        &mut self,
+        store: &dyn Store,
+        group: &str,
+        members: Vec<LeaveGroupRequestMember<'a>>,
+        now: i64,
+    ) -> Result<Vec<LeaveGroupResponseMember<'a>>, Code> {
+        if group.is_empty() {
+            return Err(Code::InvalidGroupId);
+        }
+        if self.classic(group).is_none() {
+            let unknown = |member: LeaveGroupRequestMember<'a>| LeaveGroupResponseMember {
+                member_id: member.member_id,
+                group_instance_id: member.group_instance_id,
+                error_code: Code::UnknownMemberId as i16,
+            };
+            return Ok(members.into_iter().map(unknown).collect());
+        }
+        let mut left = Vec::new();
+        self.drive(store, group, now, |group| {
+            let next;
+            (left, next) = group.leave(members, now);
+            next
+        });
+        Ok(left)
+    }
+
+    fn classic(&mut self, id: &str) -> Option<&mut classic::Group> {
+        self.groups.get_mut(id).and_then(|entry| entry.kind.classic())
+    }
+
+    /// Does a step in a group of the classic protocol, and writes it down when that is wanted.
+    fn drive(
+        &mut self,
+        store: &dyn Store,
+        id: &str,
+        now: i64,
+        act: impl FnOnce(&mut classic::Group) -> Next,
+    ) {
+        let Some(group) = self.classic(id) else { return };
+        let mut next = act(group);
+        while next == Next::Store {
+            let (key, value) = (persist::group_key(persist::CLASSIC, id), group.value());
+            let stored = store.apply(&[Change::Put(&key, &value)]);
+            next = group.stored(stored.map_err(|_| Code::NotCoordinator), now);
+        }
+        self.note_deadline(id);
     }
 
     /// The committed offset of a place.
@@ -503,6 +648,15 @@ impl Registry {
         let Some((kind, committed)) = found.filter(|_| !self.is_pending(place)) else { return false };
         let since = kind.retained_from(committed).filter(|_| !kind.is_subscribed(place.topic));
         since.is_some_and(|since| committed.expires.unwrap_or_else(|| since.saturating_add(RETENTION)) <= now)
+    }
+}
+
+/// Refuses the empty id, and sessions out of bounds.
+fn check_joiner(group: &str, session_timeout: i32) -> Result<(), Code> {
+    match group {
+        "" => Err(Code::InvalidGroupId),
+        _ if SESSION_TIMEOUTS.contains(&session_timeout) => Ok(()),
+        _ => Err(Code::InvalidSessionTimeout),
     }
 }
 

@@ -100,10 +100,9 @@ impl Group {
         let owned = request.topic_partitions.as_deref().map(places);
         self.check_room(beat.member_id, options)?;
         let sender = self.sender(beat, owned.as_ref())?;
-        if let Some(pattern) = request.subscribed_topic_regex.as_ref().filter(|pattern| !pattern.is_empty()) {
-            if !self.patterns.contains_key(&**pattern) {
-                Pattern::new(pattern)?;
-            }
+        let pattern = request.subscribed_topic_regex.as_deref().unwrap_or_default();
+        if !pattern.is_empty() && !self.patterns.contains_key(pattern) {
+            Pattern::new(pattern)?;
         }
         let mut member = self.enter(sender, beat.member_id);
         let assigned = member.assigned.clone();
