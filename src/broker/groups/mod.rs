@@ -22,6 +22,9 @@ mod offsets;
 pub(super) mod persist;
 mod registry;
 
+#[cfg(test)]
+mod tests;
+
 pub(super) use offsets::{Committed, Decision};
 pub(super) use persist::{Edits, Place};
 pub(super) use registry::{Commit, Kind, Mode, Registry, Store, Who};

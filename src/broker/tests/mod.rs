@@ -5,6 +5,8 @@ mod clients;
 mod consumer_groups;
 mod faults;
 mod fetch;
+#[cfg(feature = "rdkafka")]
+mod group_clients;
 mod groups;
 mod hostile;
 mod produce;
