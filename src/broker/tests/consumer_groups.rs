@@ -193,7 +193,9 @@ fn what_no_group_takes_is_refused_in_words() {
     }
     let pattern = ConsumerGroupHeartbeatRequest { subscribed_topic_regex: Some("(".into()), ..joins("m") };
     let answer = raw.ask(&pattern, 1);
-    assert_eq!(answer.read::<ConsumerGroupHeartbeatResponse<'_>>().error_code, 128);
+    let response: ConsumerGroupHeartbeatResponse<'_> = answer.read();
+    let why = "SubscribedTopicRegex `(` is not a valid regular expression: unclosed group";
+    assert_eq!((response.error_code, response.error_message.as_deref()), (128, Some(why)));
     let group = describe(&mut raw, "g");
     assert_eq!((group.error_code, group.error_message.as_deref()), (69, Some("Group g not found.")));
 }
@@ -303,4 +305,130 @@ fn a_heartbeat_can_be_made_to_fail() {
     assert!(n.raw.is_closed());
     n.raw = Raw::connect(broker.addr());
     assert_eq!(n.join(&["t"]), (0, 2, Some(vec![])));
+}
+
+/// Commits offset 5 of partition 0 of `t`: the error code.
+fn commit_as(raw: &mut Raw, member: &str, epoch: i32, version: i16) -> i16 {
+    let request = OffsetCommitRequest {
+        member_id: member.into(),
+        generation_id_or_member_epoch: epoch,
+        ..commit("g", &[("t", 0, 5)])
+    };
+    let answer = raw.ask(&request, version);
+    answer.read::<OffsetCommitResponse<'_>>().topics[0].partitions[0].error_code
+}
+
+/// Asks for the offset of partition 0 of `t`: the error code of the group, the offset.
+fn fetch_as(raw: &mut Raw, member: Option<&str>, epoch: i32) -> (i16, Option<i64>) {
+    let mut request = fetch_offsets("g", Some(&[("t", 0)]));
+    request.groups[0].member_id = member.map(Into::into);
+    request.groups[0].member_epoch = epoch;
+    let answer = raw.ask(&request, 9);
+    let group = &answer.read::<OffsetFetchResponse<'_>>().groups[0];
+    (group.error_code, group.topics.first().map(|topic| topic.partitions[0].committed_offset))
+}
+
+#[test]
+fn offsets_are_for_members_at_their_epochs() {
+    const STALE_MEMBER_EPOCH: i16 = 113;
+    let broker = broker();
+    let mut raw = Raw::connect(broker.addr());
+    raw.create("t", 1);
+    let mut m = Member::new(&broker, "m");
+    m.join(&["t"]);
+    for (member, epoch, version, code) in [
+        ("m", 0, 9, STALE_MEMBER_EPOCH),
+        ("m", 2, 9, STALE_MEMBER_EPOCH),
+        ("n", 1, 9, UNKNOWN_MEMBER_ID),
+        ("", -1, 9, UNKNOWN_MEMBER_ID),
+        ("m", 1, 8, 35),
+        ("m", 1, 9, 0),
+    ] {
+        assert_eq!(commit_as(&mut raw, member, epoch, version), code, "{member} {epoch} {version}");
+    }
+    assert_eq!(fetch_as(&mut raw, Some("m"), 1), (0, Some(5)));
+    assert_eq!(fetch_as(&mut raw, None, -1), (0, Some(5)));
+    assert_eq!(fetch_as(&mut raw, Some("m"), 2), (STALE_MEMBER_EPOCH, None));
+    assert_eq!(fetch_as(&mut raw, Some("n"), 1), (UNKNOWN_MEMBER_ID, None));
+    // Without members, whoever is in no group may commit.
+    m.send(&at("m", -1));
+    assert_eq!(commit_as(&mut raw, "", -1, 9), 0);
+}
+
+/// Group id, type and state of all groups of a type.
+fn listed(raw: &mut Raw, of_type: &str) -> Vec<(String, String, String)> {
+    let request = ListGroupsRequest { types_filter: vec![of_type.into()], ..Default::default() };
+    let answer = raw.ask(&request, 5);
+    let response: ListGroupsResponse<'_> = answer.read();
+    let entry = |group: &ListGroupsEntry<'_>| {
+        assert_eq!(group.protocol_type, "consumer");
+        (group.group_id.to_string(), group.group_type.to_string(), group.group_state.to_string())
+    };
+    response.groups.iter().map(entry).collect()
+}
+
+fn delete(raw: &mut Raw) -> i16 {
+    let answer = raw.ask(&DeleteGroupsRequest { groups_names: vec!["g".into()] }, 2);
+    answer.read::<DeleteGroupsResponse<'_>>().results[0].error_code
+}
+
+#[test]
+fn groups_are_listed_with_their_type_and_deleted_without_members() {
+    let folder = tempfile::tempdir().unwrap();
+    let broker = broker_at(folder.path());
+    let mut raw = Raw::connect(broker.addr());
+    raw.create("t", 1);
+    let mut m = Member::new(&broker, "m");
+    m.join(&["t"]);
+    let entry = |state: &str| vec![("g".to_owned(), "consumer".to_owned(), state.to_owned())];
+    assert_eq!(listed(&mut raw, "Consumer"), entry("Stable"));
+    assert_eq!(listed(&mut raw, "classic"), []);
+    assert_eq!(delete(&mut raw), 68);
+    assert_eq!(commit_as(&mut raw, "m", 1, 9), 0);
+    let place = OffsetDeleteRequestPartition { partition_index: 0 };
+    let topic = OffsetDeleteRequestTopic { name: "t".into(), partitions: vec![place] };
+    let request = OffsetDeleteRequest { group_id: "g".into(), topics: vec![topic] };
+    let answer = raw.ask(&request, 0);
+    assert_eq!(answer.read::<OffsetDeleteResponse<'_>>().topics[0].partitions[0].error_code, 86);
+    m.send(&at("m", -1));
+    assert_eq!(listed(&mut raw, "consumer"), entry("Empty"));
+    assert_eq!(delete(&mut raw), 0);
+    assert_eq!(fetch_as(&mut raw, None, -1), (0, Some(-1)));
+    broker.stop().unwrap();
+    let broker = broker_at(folder.path());
+    assert_eq!(listed(&mut Raw::connect(broker.addr()), "consumer"), []);
+}
+
+#[test]
+fn a_group_changes_its_protocol_only_without_members() {
+    const INCONSISTENT_GROUP_PROTOCOL: i16 = 23;
+    const MEMBER_ID_REQUIRED: i16 = 79;
+    let broker = broker();
+    let mut raw = Raw::connect(broker.addr());
+    raw.create("t", 1);
+    let mut m = Member::new(&broker, "m");
+    m.join(&["t"]);
+    assert_eq!(commit_as(&mut raw, "m", 1, 9), 0);
+    let join_classic = |raw: &mut Raw, member: &str| {
+        let answer = raw.ask(&join_group("g", member), 9);
+        let response: JoinGroupResponse<'_> = answer.read();
+        (response.error_code, response.member_id.into_owned())
+    };
+    assert_eq!(join_classic(&mut raw, "").0, INCONSISTENT_GROUP_PROTOCOL);
+    m.send(&at("m", -1));
+
+    // Now it is one of the classic protocol, and its offsets are still there.
+    let (code, id) = join_classic(&mut raw, "");
+    assert_eq!(code, MEMBER_ID_REQUIRED);
+    assert_eq!(join_classic(&mut raw, &id).0, 0);
+    assert_eq!((listed(&mut raw, "classic").len(), listed(&mut raw, "consumer").len()), (1, 0));
+    assert_eq!(describe(&mut raw, "g").error_code, GROUP_ID_NOT_FOUND);
+    assert_eq!(m.join(&["t"]).0, GROUP_ID_NOT_FOUND);
+    assert_eq!(fetch_as(&mut raw, None, -1), (0, Some(5)));
+
+    let leaver = LeaveGroupRequestMember { member_id: id.into(), ..Default::default() };
+    raw.ask(&LeaveGroupRequest { group_id: "g".into(), members: vec![leaver], ..Default::default() }, 5);
+    assert_eq!(m.join(&["t"]), (0, 1, Some(vec![0])));
+    assert_eq!((listed(&mut raw, "classic").len(), listed(&mut raw, "consumer").len()), (0, 1));
+    assert_eq!(fetch_as(&mut raw, None, -1), (0, Some(5)));
 }

@@ -85,7 +85,10 @@ impl Pattern {
 fn compile(pattern: &str) -> Result<regex::Regex, Failure> {
     let compiled = RegexBuilder::new(pattern).size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN).build();
     compiled.map_err(|why| {
-        let why = format!("SubscribedTopicRegex `{pattern}` is not a valid regular expression: {why}.");
+        // The lines before show the place.
+        let why = why.to_string();
+        let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        let why = format!("SubscribedTopicRegex `{pattern}` is not a valid regular expression: {why}");
         Failure::new(Code::InvalidRegularExpression, why)
     })
 }

@@ -1,6 +1,7 @@
 //! Tests of a group with topics and time passed in.
 
 mod assigning;
+mod driving;
 mod epochs;
 mod interleavings;
 mod journal;
