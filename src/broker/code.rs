@@ -54,8 +54,13 @@ pub(super) enum Code {
     UnstableOffsetCommit = 88,
     ProducerFenced = 90,
     UnknownTopicId = 100,
+    FencedMemberEpoch = 110,
+    UnreleasedInstanceId = 111,
+    UnsupportedAssignor = 112,
+    StaleMemberEpoch = 113,
     MismatchedEndpointType = 114,
     TransactionAbortable = 120,
+    InvalidRegularExpression = 128,
 }
 
 /// Why something was not done: the code for the client's program, the words for its user.

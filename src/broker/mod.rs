@@ -30,6 +30,7 @@ mod tests;
 pub use error::{Error, Result};
 #[doc(hidden)]
 pub use faults::{FaultKind, Faults};
+pub use groups::consumer::Options as ConsumerGroups;
 pub use options::{Log, Options};
 
 use std::net::{SocketAddr, TcpListener};

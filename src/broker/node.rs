@@ -55,7 +55,7 @@ impl Node {
             options.log.line(format_args!("cut off {bytes} bytes of unfinished writes in {folder}"));
         }
         let cluster_id = cluster_id(&mut storage.journal())?;
-        let groups = Groups::load(&storage)?;
+        let groups = Groups::load(&storage, &options.consumer_groups)?;
         let transactions = Transactions::load(&storage.journal());
         let node = Self {
             storage,
@@ -168,10 +168,15 @@ fn cluster_id(journal: &mut Journal) -> storage::Result<String> {
     if let Some(id) = journal.get(CLUSTER_ID).and_then(|id| std::str::from_utf8(id).ok()) {
         return Ok(id.to_owned());
     }
-    let [high, low] = [0, 1].map(|half: u64| RandomState::new().hash_one(half));
-    let id = URL_SAFE_NO_PAD.encode(((u128::from(high) << 64) | u128::from(low)).to_be_bytes());
+    let id = random_id();
     journal.put(CLUSTER_ID, id.as_bytes())?;
     Ok(id)
+}
+
+/// A random UUID in Kafka's form. The hasher's keys are the system's random numbers.
+pub(super) fn random_id() -> String {
+    let [high, low] = [0, 1].map(|half: u64| RandomState::new().hash_one(half));
+    URL_SAFE_NO_PAD.encode(((u128::from(high) << 64) | u128::from(low)).to_be_bytes())
 }
 
 /// Runs what waits for the disk so that other connections go on.

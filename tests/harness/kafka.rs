@@ -242,6 +242,8 @@ fn embedded(dir: Option<&Path>, address: Option<&str>) -> (Node, String) {
         log: Log::new(move |line| log.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned())),
         ..Options::default()
     };
+    options.consumer_groups.session_timeout = Duration::from_secs(6);
+    options.consumer_groups.heartbeat_interval = Duration::from_secs(1);
     if let Some(address) = address {
         options.listen = address.parse().unwrap();
     }

@@ -40,7 +40,6 @@ pub(super) fn handle<'a>(
 fn describe<'a>(registry: &Registry, id: &str, version: i16) -> DescribeGroupsGroup<'a> {
     let why = match registry.get(id) {
         Some(Kind::Classic(group)) => return group.describe(),
-        #[allow(unreachable_patterns, reason = "there is one protocol so far")]
         Some(_) => format!("Group {id} is not a classic group."),
         None => format!("Group {id} not found."),
     };

@@ -8,6 +8,8 @@ mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod api_versions;
 mod configs;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -72,6 +74,8 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::DeleteGroups,
     ApiKey::OffsetDelete,
     ApiKey::DescribeCluster,
+    ApiKey::ConsumerGroupHeartbeat,
+    ApiKey::ConsumerGroupDescribe,
 ];
 
 /// A response ready to be sent.
@@ -187,7 +191,8 @@ async fn dispatch(call: &mut Call<'_>, api: ApiKey) -> Result<Option<Reply>, Clo
         ApiKey::DeleteGroups => call.answer(delete_groups::handle),
         ApiKey::OffsetDelete => call.answer(offset_delete::handle),
         ApiKey::DescribeCluster => call.answer(describe_cluster::handle),
-        _ => Err(unserved(&call.header)),
+        ApiKey::ConsumerGroupHeartbeat => call.answer(consumer_group_heartbeat::handle),
+        ApiKey::ConsumerGroupDescribe => call.answer(consumer_group_describe::handle),
     }
 }
 

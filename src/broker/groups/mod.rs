@@ -7,6 +7,7 @@
 //!
 //! - [`registry`]: all groups by id, what is common to both protocols.
 //! - [`classic`]: a group of the classic protocol.
+//! - [`consumer`]: a group of KIP-848's protocol.
 //! - [`offsets`]: committed offsets, and those of transactions.
 //! - [`persist`]: what is in the journal.
 //!
@@ -16,6 +17,7 @@
 //! [`MAX_GROUPS`] groups (`POLICY_VIOLATION`), a member at most 100 protocols; a group is not moved from one protocol to the other while it has members.
 
 pub(super) mod classic;
+pub(in crate::broker) mod consumer;
 mod offsets;
 pub(super) mod persist;
 mod registry;
@@ -65,9 +67,9 @@ pub(super) struct Groups {
 
 impl Groups {
     /// The groups that are in the journal.
-    pub(super) fn load(storage: &storage::Storage) -> storage::Result<Self> {
+    pub(super) fn load(storage: &storage::Storage, options: &consumer::Options) -> storage::Result<Self> {
         let clock = Clock::start();
-        let registry = Registry::load(storage, clock.now())?;
+        let registry = Registry::load(storage, options, clock.now())?;
         Ok(Self { registry: Mutex::new(registry), clock, earlier: Notify::new() })
     }
 

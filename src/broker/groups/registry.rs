@@ -8,6 +8,7 @@ use super::super::code::Code;
 use super::super::storage::{self, Change, Journal, Storage};
 use super::MAX_GROUPS;
 use super::classic::{self, Next};
+use super::consumer;
 use super::offsets::{Committed, Decision, Offsets, Removal};
 use super::persist::{self, Edits, Place};
 use crate::wire::messages::{
@@ -40,6 +41,8 @@ pub(in crate::broker) trait Store {
 pub(in crate::broker) enum Kind {
     /// Of the classic protocol.
     Classic(classic::Group),
+    /// Of KIP-848's protocol.
+    Consumer(consumer::Group),
 }
 
 /// Who commits offsets, or reads them.
@@ -80,6 +83,7 @@ impl Kind {
     pub(in crate::broker) fn type_name(&self) -> &'static str {
         match self {
             Self::Classic(_) => "classic",
+            Self::Consumer(_) => "consumer",
         }
     }
 
@@ -87,6 +91,7 @@ impl Kind {
     pub(in crate::broker) fn state_name(&self) -> &'static str {
         match self {
             Self::Classic(group) => group.state().name(),
+            Self::Consumer(group) => group.state().name(),
         }
     }
 
@@ -94,6 +99,7 @@ impl Kind {
     pub(in crate::broker) fn protocol_type(&self) -> &str {
         match self {
             Self::Classic(group) => group.protocol_type(),
+            Self::Consumer(_) => "consumer",
         }
     }
 
@@ -101,6 +107,7 @@ impl Kind {
     pub(in crate::broker) fn is_empty(&self) -> bool {
         match self {
             Self::Classic(group) => group.is_empty(),
+            Self::Consumer(group) => group.is_empty(),
         }
     }
 
@@ -108,6 +115,7 @@ impl Kind {
     fn classic(&mut self) -> Option<&mut classic::Group> {
         match self {
             Self::Classic(group) => Some(group),
+            Self::Consumer(_) => None,
         }
     }
 
@@ -115,13 +123,15 @@ impl Kind {
     fn check_commit(&mut self, who: Who<'_>, mode: Mode, now: i64) -> Result<(), Code> {
         match self {
             Self::Classic(group) => group.check_commit(who, mode, now),
+            Self::Consumer(group) => group.check_commit(who, mode),
         }
     }
 
     /// Whether offsets can be read by this member.
-    fn check_fetch(&self, _: Who<'_>) -> Result<(), Code> {
+    fn check_fetch(&self, who: Who<'_>) -> Result<(), Code> {
         match self {
             Self::Classic(_) => Ok(()),
+            Self::Consumer(group) => group.check_fetch(who),
         }
     }
 
@@ -129,6 +139,7 @@ impl Kind {
     fn check_delete_offsets(&self) -> Result<(), Code> {
         match self {
             Self::Classic(group) => group.check_delete_offsets(),
+            Self::Consumer(_) => Ok(()),
         }
     }
 
@@ -136,6 +147,7 @@ impl Kind {
     fn is_subscribed(&self, topic: &str) -> bool {
         match self {
             Self::Classic(group) => group.is_subscribed(topic),
+            Self::Consumer(group) => group.subscribes(topic),
         }
     }
 
@@ -143,6 +155,7 @@ impl Kind {
     fn retained_from(&self, committed: &Committed) -> Option<i64> {
         match self {
             Self::Classic(group) => group.retained_from(committed.time),
+            Self::Consumer(_) => Some(committed.time),
         }
     }
 
@@ -150,13 +163,15 @@ impl Kind {
     fn next_deadline(&self) -> Option<i64> {
         match self {
             Self::Classic(group) => group.next_deadline(),
+            Self::Consumer(group) => group.next_deadline(),
         }
     }
 
     /// What removes it from the journal.
-    fn delete_record(&self, id: &str, edits: &mut Edits) {
+    pub(super) fn delete_record(&self, id: &str, edits: &mut Edits) {
         match self {
             Self::Classic(_) => edits.delete(persist::group_key(persist::CLASSIC, id)),
+            Self::Consumer(group) => group.delete_records(id, edits),
         }
     }
 }
@@ -180,9 +195,9 @@ pub(in crate::broker) struct Registry {
 
 impl Registry {
     /// The groups that are in the journal. Their members begin a new session.
-    pub(super) fn load(storage: &Storage, now: i64) -> storage::Result<Self> {
+    pub(super) fn load(storage: &Storage, options: &consumer::Options, now: i64) -> storage::Result<Self> {
         let mut registry = Self::new(now);
-        registry.read(&storage.journal(), now);
+        registry.read(&storage.journal(), options, now);
         // A stop may have come between the end of a topic and that of its offsets.
         let removal = registry.offsets.removal(|place| storage.topic(place.topic).is_err());
         registry.remove(removal, |edits| match edits.is_empty() {
@@ -197,13 +212,16 @@ impl Registry {
         Self { groups: BTreeMap::new(), deadlines: BTreeSet::new(), offsets: Offsets::default(), next_sweep }
     }
 
-    fn read(&mut self, journal: &Journal, now: i64) {
+    fn read(&mut self, journal: &Journal, options: &consumer::Options, now: i64) {
         self.offsets = Offsets::load(journal);
         for (key, value) in journal.iter(persist::CLASSIC) {
             let id = key.strip_prefix(persist::CLASSIC).and_then(persist::group_of_key);
             if let Some((id, group)) = id.zip(classic::Group::of_value(value, now)) {
                 self.insert(id, Kind::Classic(group));
             }
+        }
+        for (id, group) in consumer::load(journal, options, now) {
+            self.insert(&id, Kind::Consumer(group));
         }
         let groups: BTreeSet<String> = self.offsets.groups().map(str::to_owned).collect();
         for id in groups {
@@ -286,6 +304,7 @@ impl Registry {
     fn expire_group(&mut self, store: &dyn Store, id: &str, now: i64) {
         match self.get(id) {
             Some(Kind::Classic(_)) => self.drive(store, id, now, |group| group.expire(now)),
+            Some(Kind::Consumer(_)) => self.expire_consumers(store, id, now),
             None => {}
         }
     }
@@ -316,9 +335,7 @@ impl Registry {
         let mut edits = Edits::default();
         match self.get(id) {
             Some(Kind::Classic(_)) => return Ok(()),
-            #[allow(unreachable_patterns, reason = "there is one protocol so far")]
             Some(kind) if !kind.is_empty() => return Err(Code::InconsistentGroupProtocol),
-            #[allow(unreachable_patterns, reason = "there is one protocol so far")]
             Some(kind) => kind.delete_record(id, &mut edits),
             None => self.check_room()?,
         }

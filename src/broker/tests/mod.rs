@@ -2,6 +2,9 @@
 
 #[cfg(all(feature = "rdkafka", feature = "rskafka"))]
 mod clients;
+#[cfg(feature = "rdkafka")]
+mod consumer_clients;
+mod consumer_groups;
 mod faults;
 mod fetch;
 #[cfg(feature = "rdkafka")]

@@ -117,6 +117,21 @@ fn every_announced_version_of_every_api_is_answered() {
                 is_answered(&mut raw, &request);
             }
             ApiKey::DescribeCluster => is_answered(&mut raw, &DescribeClusterRequest::default()),
+            ApiKey::ConsumerGroupHeartbeat => is_answered(
+                &mut raw,
+                &ConsumerGroupHeartbeatRequest {
+                    group_id: "consumers".into(),
+                    member_id: "m".into(),
+                    rebalance_timeout_ms: 1000,
+                    subscribed_topic_names: Some(vec!["t".into()]),
+                    topic_partitions: Some(Vec::new()),
+                    ..Default::default()
+                },
+            ),
+            ApiKey::ConsumerGroupDescribe => {
+                let group_ids = vec!["consumers".into(), "none".into()];
+                is_answered(&mut raw, &ConsumerGroupDescribeRequest { group_ids, ..Default::default() });
+            }
             other => panic!("{other:?} is announced and not asked here"),
         }
     }
