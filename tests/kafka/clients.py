@@ -509,7 +509,10 @@ class KafkaPython:
         consumer = KafkaConsumer(**self.config({}))
         consumer.subscribe([topic], listener=Listener())
         while count != 0 and not stopped.set:
-            for records in consumer.poll(100, max_records=max(1, min(count, 500)) if count > 0 else 500).values():
+            # A poll that ends while the group is being joined loses the answer (3.0.12), so it is given more time than
+            # that takes.
+            most = min(count, 500) if count > 0 else 500
+            for records in consumer.poll(3000, max_records=most).values():
                 for record in records:
                     yield record.partition, record.value
                     count -= 1
