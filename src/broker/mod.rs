@@ -6,6 +6,8 @@
 //! - [`storage`]: what is on disk.
 //! - `server`, `connection`: frames in, frames out.
 //! - `node`: what the connections share.
+//! - `groups`: consumer groups and committed offsets.
+//! - `transactions`: the producers of transactional ids, and how their transactions end.
 //! - `apis`: what is answered, one file per API.
 
 mod apis;
@@ -14,10 +16,12 @@ mod connection;
 mod error;
 mod faults;
 mod folder;
+mod groups;
 mod node;
 mod options;
 mod server;
 pub mod storage;
+mod transactions;
 mod waiters;
 
 #[cfg(test)]
@@ -26,6 +30,7 @@ mod tests;
 pub use error::{Error, Result};
 #[doc(hidden)]
 pub use faults::{FaultKind, Faults};
+pub use groups::consumer::Options as ConsumerGroups;
 pub use options::{Log, Options};
 
 use std::net::{SocketAddr, TcpListener};

@@ -10,7 +10,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::connection;
+use super::groups;
 use super::node::{Node, blocking};
+use super::transactions;
 
 /// From one look at retention to the next.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
@@ -25,6 +27,8 @@ pub(super) async fn serve(
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let mut connections = JoinSet::new();
+    connections.spawn(groups::keep_time(Arc::clone(node)));
+    connections.spawn(transactions::keep_time(Arc::clone(node)));
     let mut maintain = tokio::time::interval(MAINTAIN_EVERY);
     loop {
         tokio::select! {
