@@ -18,6 +18,7 @@ mod node;
 mod options;
 mod server;
 pub mod storage;
+mod table;
 mod waiters;
 
 #[cfg(test)]
@@ -27,6 +28,8 @@ pub use error::{Error, Result};
 #[doc(hidden)]
 pub use faults::{FaultKind, Faults};
 pub use options::{Log, Options};
+#[doc(hidden)]
+pub use table::markdown_table;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
