@@ -37,7 +37,6 @@ mod built_in {
 
     use super::*;
     use crate::harness::PATIENCE;
-    use crate::harness::app::Library;
     use crate::harness::process::Running;
     use crate::lines;
 
@@ -296,15 +295,14 @@ mod built_in {
     fn a_command_gets_the_address_and_kps_first_on_its_path() {
         let tmp = tempfile::tempdir().unwrap();
         let script = "echo \"$KPS_BOOTSTRAP_SERVER\"; command -v kps; echo \"$OTHER\"; echo \"$PATH\"";
-        let output =
-            under(tmp.path(), script).env("OTHER", "kept").env("KPS_BOOTSTRAP_SERVER", "x:1").run().ok();
-        let output = output.silent().text();
+        let kps = under(tmp.path(), script).env("PATH", "/usr/bin:/bin").env("OTHER", "kept");
+        let output = kps.env("KPS_BOOTSTRAP_SERVER", "x:1").run().ok().silent().text();
         let [addr, kps, other, path] = output.lines().collect::<Vec<_>>()[..] else { panic!("{output}") };
         assert!(addr.starts_with("127.0.0.1:") && addr != "127.0.0.1:9092", "{output}");
         assert_eq!(kps, env!("CARGO_BIN_EXE_kps"));
         assert_eq!(other, "kept");
         let own = Path::new(kps).parent().unwrap().to_str().unwrap();
-        assert_eq!(path, format!("{own}:{}", std::env::var("PATH").unwrap()));
+        assert_eq!(path, format!("{own}:/usr/bin:/bin"));
     }
 
     #[test]
@@ -326,10 +324,12 @@ mod built_in {
     fn signals_are_passed_on_and_the_command_has_the_last_word() {
         for (signal, name) in [(Signal::INT, "INT"), (Signal::TERM, "TERM"), (Signal::HUP, "HUP")] {
             let tmp = tempfile::tempdir().unwrap();
-            // The trap runs when `wait` is interrupted; the inner broker is a child that has to be ended.
+            // The trap interrupts `wait`; the inner broker is a child of the shell, which has to end it.
             let script = format!(
                 "trap 'echo {name}; kill $inner; wait $inner; exit 5' {name}
-                 kps broker -q --listen 0 & inner=$!; wait_for() {{ echo started; wait $inner; }}; wait_for"
+                kps broker -q --listen 0 & inner=$!
+                echo started
+                wait $inner"
             );
             let run = under(tmp.path(), &script).spawn();
             // The inner broker's address, and the shell's word, in any order.
@@ -421,6 +421,7 @@ mod built_in {
     #[cfg(any(feature = "rdkafka", feature = "rskafka"))]
     mod with_clients {
         use super::*;
+        use crate::harness::app::Library;
 
         fn publish(addr: &str, library: Library, topic: &str) -> Kps {
             Kps::new(["publish", topic, "-q", "-b", addr, "--library", library.name()])
