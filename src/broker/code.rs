@@ -11,8 +11,17 @@ pub(super) enum Code {
     CorruptMessage = 2,
     UnknownTopicOrPartition = 3,
     MessageTooLarge = 10,
+    OffsetMetadataTooLarge = 12,
+    CoordinatorNotAvailable = 15,
+    NotCoordinator = 16,
     InvalidTopic = 17,
     InvalidRequiredAcks = 21,
+    IllegalGeneration = 22,
+    InconsistentGroupProtocol = 23,
+    InvalidGroupId = 24,
+    UnknownMemberId = 25,
+    InvalidSessionTimeout = 26,
+    RebalanceInProgress = 27,
     UnsupportedVersion = 35,
     TopicAlreadyExists = 36,
     InvalidPartitions = 37,
@@ -21,15 +30,23 @@ pub(super) enum Code {
     InvalidConfig = 40,
     InvalidRequest = 42,
     UnsupportedForMessageFormat = 43,
+    PolicyViolation = 44,
     OutOfOrderSequenceNumber = 45,
     DuplicateSequenceNumber = 46,
     InvalidProducerEpoch = 47,
     InvalidTxnState = 48,
     KafkaStorageError = 56,
+    NonEmptyGroup = 68,
+    GroupIdNotFound = 69,
     FetchSessionIdNotFound = 70,
     InvalidFetchSessionEpoch = 71,
     UnknownLeaderEpoch = 76,
+    MemberIdRequired = 79,
+    GroupMaxSizeReached = 81,
+    FencedInstanceId = 82,
+    GroupSubscribedToTopic = 86,
     InvalidRecord = 87,
+    UnstableOffsetCommit = 88,
     UnknownTopicId = 100,
     MismatchedEndpointType = 114,
 }
@@ -81,6 +98,11 @@ impl From<&storage::Error> for Code {
             storage::Error::Locked(_) | storage::Error::Io { .. } => Self::KafkaStorageError,
         }
     }
+}
+
+/// The code of an outcome that has no words; 0 if it went well.
+pub(super) fn number<T>(outcome: Result<T, Code>) -> i16 {
+    outcome.err().map_or(0, |code| code as i16)
 }
 
 /// The code and the words of an outcome; 0 and none if it went well.

@@ -6,6 +6,7 @@
 //! - [`storage`]: what is on disk.
 //! - `server`, `connection`: frames in, frames out.
 //! - `node`: what the connections share.
+//! - `groups`: consumer groups and committed offsets.
 //! - `apis`: what is answered, one file per API.
 
 mod apis;
@@ -14,6 +15,7 @@ mod connection;
 mod error;
 mod faults;
 mod folder;
+mod groups;
 mod node;
 mod options;
 mod server;

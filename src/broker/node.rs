@@ -12,8 +12,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::error::{Error, Result};
 use super::faults::Faults;
+use super::groups::{Groups, Store};
 use super::options::Options;
-use super::storage::{self, Appended, Fsync, Journal, MAX_PARTITIONS, Storage, Topic};
+use super::storage::{self, Appended, Change, Fsync, Journal, MAX_PARTITIONS, Storage, Topic};
 use super::waiters::Waiters;
 
 /// The one node's id.
@@ -35,6 +36,7 @@ pub(super) struct Node {
     pub(super) options: Options,
     pub(super) faults: Faults,
     pub(super) waiters: Waiters,
+    pub(super) groups: Groups,
     pub(super) cluster_id: String,
     last_session: AtomicI32,
     producer_ids: Mutex<Range<i64>>,
@@ -51,11 +53,13 @@ impl Node {
             options.log.line(format_args!("cut off {bytes} bytes of unfinished writes in {folder}"));
         }
         let cluster_id = cluster_id(&mut storage.journal())?;
+        let groups = Groups::load(&storage)?;
         Ok(Self {
             storage,
             options,
             faults: Faults::default(),
             waiters: Waiters::default(),
+            groups,
             cluster_id,
             last_session: AtomicI32::new(0),
             producer_ids: Mutex::new(0..0),
@@ -91,11 +95,14 @@ impl Node {
         blocking(|| self.storage.create_topic(name, partitions, configs))
     }
 
-    /// Deletes a topic and wakes who waits for its records.
+    /// Deletes a topic and its committed offsets, and wakes who waits for its records.
     pub(super) fn delete_topic(&self, topic: &Topic) -> storage::Result<()> {
         let deleted = blocking(|| self.storage.delete_topic(topic.name()));
         for (partition, _) in (0..).zip(topic.partitions()) {
             self.waiters.wake((topic.id(), partition));
+        }
+        if deleted.is_ok() {
+            self.groups.with(self, |registry, store, _| registry.forget_topic(store, topic.name()));
         }
         deleted
     }
@@ -125,6 +132,23 @@ impl Node {
         for error in self.storage.maintain(now()) {
             self.options.log.line(format_args!("maintenance: {error}"));
         }
+    }
+}
+
+impl Store for Node {
+    fn apply(&self, changes: &[Change<'_>]) -> storage::Result<()> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let applied = self.storage.journal().apply(changes);
+        if let Err(error) = &applied {
+            self.options.log.line(format_args!("groups: {error}"));
+        }
+        applied
+    }
+
+    fn has_partition(&self, topic: &str, partition: i32) -> bool {
+        self.storage.topic(topic).is_ok_and(|topic| topic.partition(partition).is_ok())
     }
 }
 

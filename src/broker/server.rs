@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use super::connection;
+use super::groups;
 use super::node::{Node, blocking};
 use super::storage::Fsync;
 
@@ -29,6 +30,7 @@ pub(super) async fn serve(
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let mut connections = JoinSet::new();
+    connections.spawn(groups::keep_time(Arc::clone(node)));
     let mut maintain = tokio::time::interval(maintain_every(node.options.storage.fsync));
     maintain.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

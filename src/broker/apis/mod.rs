@@ -1,24 +1,34 @@
 //! What is answered: one file per API.
 //!
-//! An API that is served stands in [`SERVED`], which is what is announced, and in [`dispatch`]. Those
-//! of groups and transactions join the same way: a handler that answers at once is a function from
-//! request to response, one that waits is an `async` function that is given the [`Call`].
+//! An API that is served stands in [`SERVED`], which is what is announced, and in [`dispatch`]. A
+//! handler that answers at once is a function from request to response, one that waits is an `async`
+//! function that is given the [`Call`].
 
 mod api_versions;
 mod configs;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod fetch;
 mod fetch_session;
 mod find_coordinator;
+mod heartbeat;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod produce;
+mod sync_group;
 
 pub(super) use fetch_session::Session;
 
@@ -35,7 +45,15 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::Fetch,
     ApiKey::ListOffsets,
     ApiKey::Metadata,
+    ApiKey::OffsetCommit,
+    ApiKey::OffsetFetch,
     ApiKey::FindCoordinator,
+    ApiKey::JoinGroup,
+    ApiKey::Heartbeat,
+    ApiKey::LeaveGroup,
+    ApiKey::SyncGroup,
+    ApiKey::DescribeGroups,
+    ApiKey::ListGroups,
     ApiKey::ApiVersions,
     ApiKey::CreateTopics,
     ApiKey::DeleteTopics,
@@ -43,6 +61,8 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::InitProducerId,
     ApiKey::DescribeConfigs,
     ApiKey::CreatePartitions,
+    ApiKey::DeleteGroups,
+    ApiKey::OffsetDelete,
     ApiKey::DescribeCluster,
 ];
 
@@ -124,7 +144,15 @@ async fn dispatch(call: &mut Call<'_>, api: ApiKey) -> Result<Option<Reply>, Clo
         ApiKey::Fetch => fetch::answer(call).await,
         ApiKey::ListOffsets => call.answer(list_offsets::handle),
         ApiKey::Metadata => call.answer(metadata::handle),
+        ApiKey::OffsetCommit => call.answer(offset_commit::handle),
+        ApiKey::OffsetFetch => call.answer(offset_fetch::handle),
         ApiKey::FindCoordinator => call.answer(find_coordinator::handle),
+        ApiKey::JoinGroup => join_group::answer(call).await,
+        ApiKey::Heartbeat => call.answer(heartbeat::handle),
+        ApiKey::LeaveGroup => call.answer(leave_group::handle),
+        ApiKey::SyncGroup => sync_group::answer(call).await,
+        ApiKey::DescribeGroups => call.answer(describe_groups::handle),
+        ApiKey::ListGroups => call.answer(list_groups::handle),
         ApiKey::ApiVersions => call.answer(api_versions::handle),
         ApiKey::CreateTopics => call.answer(create_topics::handle),
         ApiKey::DeleteTopics => call.answer(delete_topics::handle),
@@ -132,6 +160,8 @@ async fn dispatch(call: &mut Call<'_>, api: ApiKey) -> Result<Option<Reply>, Clo
         ApiKey::InitProducerId => call.answer(init_producer_id::handle),
         ApiKey::DescribeConfigs => call.answer(describe_configs::handle),
         ApiKey::CreatePartitions => call.answer(create_partitions::handle),
+        ApiKey::DeleteGroups => call.answer(delete_groups::handle),
+        ApiKey::OffsetDelete => call.answer(offset_delete::handle),
         ApiKey::DescribeCluster => call.answer(describe_cluster::handle),
         _ => Err(unserved(&call.header)),
     }

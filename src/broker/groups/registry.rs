@@ -1,0 +1,649 @@
+//! All groups by id, and what is common to both protocols: who may commit, read and delete offsets,
+//! what is due when, what is kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+use super::super::code::Code;
+use super::super::storage::{self, Change, Journal, Storage};
+use super::MAX_GROUPS;
+use super::classic::{self, Next};
+use super::offsets::{Committed, Decision, Offsets, Removal};
+use super::persist::{self, Edits, Place};
+use crate::wire::messages::{
+    HeartbeatRequest, LeaveGroupRequestMember, LeaveGroupResponseMember, SyncGroupRequest,
+};
+
+/// The longest text that can be noted with an offset, in UTF-16 units
+/// (`offset.metadata.max.bytes`).
+const MAX_METADATA: usize = 4096;
+/// Session timeouts that a member may ask for, in ms (`group.min.session.timeout.ms` and
+/// `group.max.session.timeout.ms`).
+const SESSION_TIMEOUTS: RangeInclusive<i32> = 6_000..=1_800_000;
+/// From one look at offsets that are out of date to the next, in ms
+/// (`offsets.retention.check.interval.ms`).
+const SWEEP_EVERY: i64 = 10 * 60 * 1000;
+/// How long offsets are kept without a commit or a member, in ms (`offsets.retention.minutes`).
+const RETENTION: i64 = 7 * 24 * 60 * 60 * 1000;
+
+/// What is around the groups.
+pub(in crate::broker) trait Store {
+    /// Keeps changes: all of them or none. Says in the log when it cannot.
+    fn apply(&self, changes: &[Change<'_>]) -> storage::Result<()>;
+
+    /// Whether a partition is there.
+    fn has_partition(&self, topic: &str, partition: i32) -> bool;
+}
+
+/// A group, of either protocol.
+#[derive(Debug)]
+pub(in crate::broker) enum Kind {
+    /// Of the classic protocol.
+    Classic(classic::Group),
+}
+
+/// Who commits offsets, or reads them.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::broker) struct Who<'a> {
+    /// The member; empty outside a group.
+    pub(in crate::broker) member_id: &'a str,
+    /// The name that the user gave the member (KIP-345).
+    pub(in crate::broker) instance_id: Option<&'a str>,
+    /// The member's generation, or its epoch in KIP-848's protocol; -1 outside a group.
+    pub(in crate::broker) generation: i32,
+}
+
+/// An offset to be committed.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::broker) struct Commit<'a> {
+    pub(in crate::broker) topic: &'a str,
+    pub(in crate::broker) partition: i32,
+    /// The offset of the next record to read.
+    pub(in crate::broker) offset: i64,
+    /// The leader's epoch at the last record read; -1 if not known.
+    pub(in crate::broker) leader_epoch: i32,
+    /// What the member notes with it.
+    pub(in crate::broker) metadata: &'a str,
+}
+
+/// How offsets are committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::broker) enum Mode {
+    /// By OffsetCommit, in this version; kept for so many ms, -1 leaves it to the broker.
+    Plain { version: i16, retention: i64 },
+    /// By TxnOffsetCommit: pending until the producer's transaction ends.
+    Transaction { producer_id: i64 },
+}
+
+impl Kind {
+    /// Its protocol, in ListGroups' word.
+    pub(in crate::broker) fn type_name(&self) -> &'static str {
+        match self {
+            Self::Classic(_) => "classic",
+        }
+    }
+
+    /// Its state, in words.
+    pub(in crate::broker) fn state_name(&self) -> &'static str {
+        match self {
+            Self::Classic(group) => group.state().name(),
+        }
+    }
+
+    /// What it is for; empty for a group that only keeps offsets.
+    pub(in crate::broker) fn protocol_type(&self) -> &str {
+        match self {
+            Self::Classic(group) => group.protocol_type(),
+        }
+    }
+
+    /// True when it has no members: it can be deleted, or change its protocol.
+    pub(in crate::broker) fn is_empty(&self) -> bool {
+        match self {
+            Self::Classic(group) => group.is_empty(),
+        }
+    }
+
+    /// The group, if it is of the classic protocol.
+    fn classic(&mut self) -> Option<&mut classic::Group> {
+        match self {
+            Self::Classic(group) => Some(group),
+        }
+    }
+
+    /// Whether offsets can be committed by this member.
+    fn check_commit(&mut self, who: Who<'_>, mode: Mode, now: i64) -> Result<(), Code> {
+        match self {
+            Self::Classic(group) => group.check_commit(who, mode, now),
+        }
+    }
+
+    /// Whether offsets can be read by this member.
+    fn check_fetch(&self, _: Who<'_>) -> Result<(), Code> {
+        match self {
+            Self::Classic(_) => Ok(()),
+        }
+    }
+
+    /// Whether offsets can be deleted at all.
+    fn check_delete_offsets(&self) -> Result<(), Code> {
+        match self {
+            Self::Classic(group) => group.check_delete_offsets(),
+        }
+    }
+
+    /// True when a member reads the topic, or that cannot be known.
+    fn is_subscribed(&self, topic: &str) -> bool {
+        match self {
+            Self::Classic(group) => group.is_subscribed(topic),
+        }
+    }
+
+    /// The time from which the retention of an offset counts; none while it does not.
+    fn retained_from(&self, committed: &Committed) -> Option<i64> {
+        match self {
+            Self::Classic(group) => group.retained_from(committed.time),
+        }
+    }
+
+    /// When something is due.
+    fn next_deadline(&self) -> Option<i64> {
+        match self {
+            Self::Classic(group) => group.next_deadline(),
+        }
+    }
+
+    /// What removes it from the journal.
+    fn delete_record(&self, id: &str, edits: &mut Edits) {
+        match self {
+            Self::Classic(_) => edits.delete(persist::group_key(persist::CLASSIC, id)),
+        }
+    }
+}
+
+/// A group, and when it was last seen to be due.
+#[derive(Debug)]
+struct Entry {
+    kind: Kind,
+    due: Option<i64>,
+}
+
+/// All groups.
+#[derive(Debug)]
+pub(in crate::broker) struct Registry {
+    groups: BTreeMap<String, Entry>,
+    /// When which group is due.
+    deadlines: BTreeSet<(i64, String)>,
+    offsets: Offsets,
+    next_sweep: i64,
+}
+
+impl Registry {
+    /// The groups that are in the journal. Their members begin a new session.
+    pub(super) fn load(storage: &Storage, now: i64) -> storage::Result<Self> {
+        let mut registry = Self::new(now);
+        registry.read(&storage.journal(), now);
+        // A stop may have come between the end of a topic and that of its offsets.
+        let removal = registry.offsets.removal(|place| storage.topic(place.topic).is_err());
+        registry.remove(removal, |edits| match edits.is_empty() {
+            true => Ok(()),
+            false => storage.journal().apply(&edits.changes()),
+        })?;
+        Ok(registry)
+    }
+
+    fn new(now: i64) -> Self {
+        let next_sweep = now + SWEEP_EVERY;
+        Self { groups: BTreeMap::new(), deadlines: BTreeSet::new(), offsets: Offsets::default(), next_sweep }
+    }
+
+    fn read(&mut self, journal: &Journal, now: i64) {
+        self.offsets = Offsets::load(journal);
+        for (key, value) in journal.iter(persist::CLASSIC) {
+            let id = key.strip_prefix(persist::CLASSIC).and_then(persist::group_of_key);
+            if let Some((id, group)) = id.zip(classic::Group::of_value(value, now)) {
+                self.insert(id, Kind::Classic(group));
+            }
+        }
+        let groups: BTreeSet<String> = self.offsets.groups().map(str::to_owned).collect();
+        for id in groups {
+            if !self.groups.contains_key(&id) {
+                self.insert(&id, Kind::Classic(classic::Group::new(now)));
+            }
+        }
+    }
+
+    /// A group.
+    pub(in crate::broker) fn get(&self, id: &str) -> Option<&Kind> {
+        self.groups.get(id).map(|entry| &entry.kind)
+    }
+
+    /// All groups by id.
+    pub(in crate::broker) fn iter(&self) -> impl Iterator<Item = (&str, &Kind)> {
+        self.groups.iter().map(|(id, entry)| (id.as_str(), &entry.kind))
+    }
+
+    /// Changes a group.
+    pub(in crate::broker) fn update<T>(&mut self, id: &str, act: impl FnOnce(&mut Kind) -> T) -> Option<T> {
+        let entry = self.groups.get_mut(id)?;
+        let result = act(&mut entry.kind);
+        self.note_deadline(id);
+        Some(result)
+    }
+
+    /// Adds a group, or puts one in another's place.
+    pub(in crate::broker) fn insert(&mut self, id: &str, kind: Kind) {
+        self.take(id);
+        self.groups.insert(id.to_owned(), Entry { kind, due: None });
+        self.note_deadline(id);
+    }
+
+    /// Removes a group.
+    fn take(&mut self, id: &str) {
+        if let Some(due) = self.groups.remove(id).and_then(|entry| entry.due) {
+            self.deadlines.remove(&(due, id.to_owned()));
+        }
+    }
+
+    /// Whether one more group fits.
+    ///
+    /// # Errors
+    /// [`Code::PolicyViolation`].
+    pub(in crate::broker) fn check_room(&self) -> Result<(), Code> {
+        if self.groups.len() < MAX_GROUPS { Ok(()) } else { Err(Code::PolicyViolation) }
+    }
+
+    fn note_deadline(&mut self, id: &str) {
+        let Some(entry) = self.groups.get_mut(id) else { return };
+        let due = entry.kind.next_deadline();
+        if due == entry.due {
+            return;
+        }
+        if let Some(old) = std::mem::replace(&mut entry.due, due) {
+            self.deadlines.remove(&(old, id.to_owned()));
+        }
+        self.deadlines.extend(due.map(|due| (due, id.to_owned())));
+    }
+
+    /// When something is due.
+    pub(in crate::broker) fn next_deadline(&self) -> Option<i64> {
+        let group = self.deadlines.first().map(|(due, _)| *due);
+        let sweep = (!self.groups.is_empty()).then_some(self.next_sweep);
+        group.into_iter().chain(sweep).min()
+    }
+
+    /// Does what is due.
+    pub(in crate::broker) fn expire(&mut self, store: &dyn Store, now: i64) {
+        while let Some((_, id)) = self.deadlines.first().filter(|(due, _)| *due <= now).cloned() {
+            self.expire_group(store, &id, now);
+        }
+        if self.next_sweep <= now {
+            self.sweep(store, now);
+        }
+    }
+
+    /// Does one of the things that are due in a group.
+    fn expire_group(&mut self, store: &dyn Store, id: &str, now: i64) {
+        match self.get(id) {
+            Some(Kind::Classic(_)) => self.drive(store, id, now, |group| group.expire(now)),
+            None => {}
+        }
+    }
+
+    /// Takes a member into a group of the classic protocol. The reply is sent at once, or when the others
+    /// have joined. A new group is written down first.
+    pub(in crate::broker) fn join(
+        &mut self,
+        store: &dyn Store,
+        join: &classic::Join<'_>,
+        reply: classic::JoinReply,
+        now: i64,
+    ) {
+        let id = &*join.request.group_id;
+        if let Err(code) = self.open_for(store, join, now) {
+            // When the client has hung up, nobody is there to be told.
+            let _ = reply.send(classic::refused_join(&join.request.member_id, code));
+            return;
+        }
+        self.drive(store, id, now, |group| group.join(join, reply, now));
+    }
+
+    /// Sees to a group of the classic protocol that can be joined: one that is there, a new one, or one in
+    /// the place of another protocol's without members.
+    fn open_for(&mut self, store: &dyn Store, join: &classic::Join<'_>, now: i64) -> Result<(), Code> {
+        let id = &*join.request.group_id;
+        check_joiner(id, join.request.session_timeout_ms)?;
+        let mut edits = Edits::default();
+        match self.get(id) {
+            Some(Kind::Classic(_)) => return Ok(()),
+            #[allow(unreachable_patterns, reason = "there is one protocol so far")]
+            Some(kind) if !kind.is_empty() => return Err(Code::InconsistentGroupProtocol),
+            #[allow(unreachable_patterns, reason = "there is one protocol so far")]
+            Some(kind) => kind.delete_record(id, &mut edits),
+            None => self.check_room()?,
+        }
+        if !join.request.member_id.is_empty() {
+            return Err(Code::UnknownMemberId);
+        }
+        let group = classic::Group::new(now);
+        if !group.takes(join.request) {
+            return Err(Code::InconsistentGroupProtocol);
+        }
+        edits.put(persist::group_key(persist::CLASSIC, id), group.value());
+        store.apply(&edits.changes()).map_err(|_| Code::NotCoordinator)?;
+        self.insert(id, Kind::Classic(group));
+        Ok(())
+    }
+
+    /// Asks for a member's assignment; from the leader it brings everyone's. The reply is sent at once, or
+    /// when the leader has assigned.
+    pub(in crate::broker) fn sync(
+        &mut self,
+        store: &dyn Store,
+        request: &SyncGroupRequest<'_>,
+        reply: classic::SyncReply,
+        now: i64,
+    ) {
+        let id = &*request.group_id;
+        let code = if id.is_empty() { Code::InvalidGroupId } else { Code::UnknownMemberId };
+        if self.classic(id).is_none() {
+            // When the client has hung up, nobody is there to be told.
+            let _ = reply.send(classic::refused_sync(code));
+            return;
+        }
+        self.drive(store, id, now, |group| group.sync(request, reply));
+    }
+
+    /// Takes a member's sign of life.
+    pub(in crate::broker) fn heartbeat(
+        &mut self,
+        request: &HeartbeatRequest<'_>,
+        now: i64,
+    ) -> Result<(), Code> {
+        let id = &*request.group_id;
+        if id.is_empty() {
+            return Err(Code::InvalidGroupId);
+        }
+        let instance = request.group_instance_id.as_deref();
+        let beat = |group: &mut classic::Group| {
+            group.heartbeat(&request.member_id, instance, request.generation_id, now)
+        };
+        self.update(id, |kind| kind.classic().map(beat)).flatten().unwrap_or(Err(Code::UnknownMemberId))
+    }
+
+    /// Lets members go. What became of each, in order.
+    pub(in crate::broker) fn leave<'a>(
+        &mut self,
+        store: &dyn Store,
+        group: &str,
+        members: Vec<LeaveGroupRequestMember<'a>>,
+        now: i64,
+    ) -> Result<Vec<LeaveGroupResponseMember<'a>>, Code> {
+        if group.is_empty() {
+            return Err(Code::InvalidGroupId);
+        }
+        if self.classic(group).is_none() {
+            let unknown = |member: LeaveGroupRequestMember<'a>| LeaveGroupResponseMember {
+                member_id: member.member_id,
+                group_instance_id: member.group_instance_id,
+                error_code: Code::UnknownMemberId as i16,
+            };
+            return Ok(members.into_iter().map(unknown).collect());
+        }
+        let mut left = Vec::new();
+        self.drive(store, group, now, |group| {
+            let next;
+            (left, next) = group.leave(members, now);
+            next
+        });
+        Ok(left)
+    }
+
+    fn classic(&mut self, id: &str) -> Option<&mut classic::Group> {
+        self.groups.get_mut(id).and_then(|entry| entry.kind.classic())
+    }
+
+    /// Does a step in a group of the classic protocol, and writes it down when that is wanted.
+    fn drive(
+        &mut self,
+        store: &dyn Store,
+        id: &str,
+        now: i64,
+        act: impl FnOnce(&mut classic::Group) -> Next,
+    ) {
+        let Some(group) = self.classic(id) else { return };
+        let mut next = act(group);
+        while next == Next::Store {
+            let (key, value) = (persist::group_key(persist::CLASSIC, id), group.value());
+            let stored = store.apply(&[Change::Put(&key, &value)]);
+            next = group.stored(stored.map_err(|_| Code::NotCoordinator), now);
+        }
+        self.note_deadline(id);
+    }
+
+    /// The committed offset of a place.
+    pub(in crate::broker) fn offset(&self, place: Place<'_>) -> Option<&Committed> {
+        self.offsets.get(place)
+    }
+
+    /// All committed offsets of a group, by topic and partition.
+    pub(in crate::broker) fn offsets<'a>(
+        &'a self,
+        group: &str,
+    ) -> impl Iterator<Item = (&'a str, &'a BTreeMap<i32, Committed>)> + use<'a> {
+        self.offsets.of_group(group)
+    }
+
+    /// True when a transaction that is not decided has an offset for this place.
+    pub(in crate::broker) fn is_pending(&self, place: Place<'_>) -> bool {
+        self.offsets.is_pending(place)
+    }
+
+    /// Whether a member may read a group's offsets. Those of a group that is not there are none.
+    pub(in crate::broker) fn check_fetch(&self, group: &str, who: Who<'_>) -> Result<(), Code> {
+        self.get(group).map_or(Ok(()), |kind| kind.check_fetch(who))
+    }
+
+    /// Commits offsets, or keeps them for the end of a transaction. What became of each, in order. Offsets
+    /// that are committed from outside a group create it.
+    pub(in crate::broker) fn commit(
+        &mut self,
+        store: &dyn Store,
+        group: &str,
+        who: Who<'_>,
+        mode: Mode,
+        commits: &[Commit<'_>],
+        now: i64,
+    ) -> Vec<Result<(), Code>> {
+        let is_there = |commit: &Commit<'_>| store.has_partition(commit.topic, commit.partition);
+        let is_there: Vec<bool> = commits.iter().map(is_there).collect();
+        let allowed =
+            if is_there.contains(&true) { self.check_commit(group, who, mode, now) } else { Ok(()) };
+        let check = |(commit, is_there): (&Commit<'_>, &bool)| match *is_there {
+            false => Err(Code::UnknownTopicOrPartition),
+            true => allowed.and_then(|()| check_metadata(commit.metadata)),
+        };
+        let mut outcomes: Vec<_> = commits.iter().zip(&is_there).map(check).collect();
+        let accepted = commits.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_ok());
+        let accepted: Vec<_> = accepted.map(|(commit, _)| *commit).collect();
+        if self.keep(store, group, mode, &accepted, now).is_err() {
+            for outcome in outcomes.iter_mut().filter(|outcome| outcome.is_ok()) {
+                *outcome = Err(Code::NotCoordinator);
+            }
+        }
+        outcomes
+    }
+
+    /// Keeps offsets for the end of a producer's transaction (TxnOffsetCommit). What became of each, in
+    /// order.
+    pub(in crate::broker) fn commit_in_transaction(
+        &mut self,
+        store: &dyn Store,
+        group: &str,
+        who: Who<'_>,
+        producer_id: i64,
+        commits: &[Commit<'_>],
+        now: i64,
+    ) -> Vec<Result<(), Code>> {
+        if group.is_empty() {
+            return commits.iter().map(|_| Err(Code::InvalidGroupId)).collect();
+        }
+        self.commit(store, group, who, Mode::Transaction { producer_id }, commits, now)
+    }
+
+    fn check_commit(&mut self, group: &str, who: Who<'_>, mode: Mode, now: i64) -> Result<(), Code> {
+        match (self.update(group, |kind| kind.check_commit(who, mode, now)), mode) {
+            (Some(checked), _) => checked,
+            (None, _) if who.generation < 0 => self.check_room(),
+            (None, Mode::Plain { version: 9.., .. }) => Err(Code::GroupIdNotFound),
+            (None, _) => Err(Code::IllegalGeneration),
+        }
+    }
+
+    /// Writes offsets down, then takes them for committed, or for pending.
+    fn keep(
+        &mut self,
+        store: &dyn Store,
+        group: &str,
+        mode: Mode,
+        commits: &[Commit<'_>],
+        now: i64,
+    ) -> storage::Result<()> {
+        if commits.is_empty() {
+            return Ok(());
+        }
+        let (producer, expires) = match mode {
+            Mode::Transaction { producer_id } => (Some(producer_id), None),
+            Mode::Plain { retention, .. } => (None, (retention >= 0).then(|| now.saturating_add(retention))),
+        };
+        let mut edits = Edits::default();
+        let mut kept = Vec::with_capacity(commits.len());
+        for commit in commits {
+            let place = Place { group, topic: commit.topic, partition: commit.partition };
+            let order = self.offsets.next_order();
+            let Commit { offset, leader_epoch, .. } = *commit;
+            let metadata = commit.metadata.to_owned();
+            let committed = Committed { offset, leader_epoch, metadata, time: now, expires, order };
+            edits.put(place.key(producer), persist::offset_value(&committed));
+            kept.push((place, committed));
+        }
+        store.apply(&edits.changes())?;
+        if self.get(group).is_none() {
+            self.insert(group, Kind::Classic(classic::Group::new(now)));
+        }
+        kept.into_iter().for_each(|(place, committed)| self.offsets.note(place, producer, committed));
+        Ok(())
+    }
+
+    /// What the end of a producer's transaction changes in the journal.
+    pub(super) fn ending(&self, producer: i64, decision: Decision) -> Edits {
+        self.offsets.ending(producer, decision)
+    }
+
+    /// Ends a producer's transaction, once the journal has the changes.
+    pub(super) fn end(&mut self, producer: i64, decision: Decision) {
+        self.offsets.end(producer, decision);
+    }
+
+    /// Deletes offsets of a group, committed ones and those in transactions. What became of each, in
+    /// order.
+    ///
+    /// # Errors
+    /// What forbids it for all of them.
+    pub(in crate::broker) fn delete_offsets(
+        &mut self,
+        store: &dyn Store,
+        group: &str,
+        places: &[(&str, i32)],
+    ) -> Result<Vec<Result<(), Code>>, Code> {
+        if group.is_empty() {
+            return Err(Code::InvalidGroupId);
+        }
+        let kind = self.get(group).ok_or(Code::GroupIdNotFound)?;
+        kind.check_delete_offsets()?;
+        let check = |(topic, partition): &(&str, i32)| match store.has_partition(topic, *partition) {
+            false => Err(Code::UnknownTopicOrPartition),
+            true if kind.is_subscribed(topic) => Err(Code::GroupSubscribedToTopic),
+            true => Ok(()),
+        };
+        let outcomes: Vec<_> = places.iter().map(check).collect();
+        let mut removal = Removal::default();
+        for ((topic, partition), _) in places.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_ok()) {
+            removal.add(self.offsets.removal_of(Place { group, topic, partition: *partition }));
+        }
+        self.remove(removal, |edits| store.apply(&edits.changes())).map_err(|_| Code::NotCoordinator)?;
+        Ok(outcomes)
+    }
+
+    /// Deletes a group without members, with its offsets.
+    pub(in crate::broker) fn delete(&mut self, store: &dyn Store, group: &str) -> Result<(), Code> {
+        let kind = self.get(group).ok_or(Code::GroupIdNotFound)?;
+        if !kind.is_empty() {
+            return Err(Code::NonEmptyGroup);
+        }
+        let mut record = Edits::default();
+        kind.delete_record(group, &mut record);
+        let removal = self.offsets.removal(|place| place.group == group);
+        let apply = |edits: &Edits| store.apply(&[record.changes(), edits.changes()].concat());
+        self.remove(removal, apply).map_err(|_| Code::NotCoordinator)?;
+        self.take(group);
+        Ok(())
+    }
+
+    /// Forgets the offsets of a topic that was deleted.
+    pub(in crate::broker) fn forget_topic(&mut self, store: &dyn Store, topic: &str) {
+        let removal = self.offsets.removal(|place| place.topic == topic);
+        // What is left by a failure, which is in the log, is forgotten at the next start.
+        let _ = self.remove(removal, |edits| store.apply(&edits.changes()));
+    }
+
+    /// Removes offsets: writes it down, then forgets them.
+    fn remove(
+        &mut self,
+        removal: Removal,
+        apply: impl FnOnce(&Edits) -> storage::Result<()>,
+    ) -> storage::Result<()> {
+        let mut edits = Edits::default();
+        removal.write(&mut edits);
+        apply(&edits)?;
+        self.offsets.remove(&removal);
+        Ok(())
+    }
+
+    /// Removes offsets that are out of date, and groups that have neither members nor offsets.
+    fn sweep(&mut self, store: &dyn Store, now: i64) {
+        self.next_sweep = now + SWEEP_EVERY;
+        let removal = self.offsets.removal(|place| self.is_out_of_date(place, now));
+        let _ = self.remove(removal, |edits| store.apply(&edits.changes()));
+        let is_unused = |(id, kind): &(&str, &Kind)| {
+            let is_kept = self.offsets(id).next().is_some() || self.offsets.has_pending(id);
+            kind.is_empty() && kind.next_deadline().is_none() && !is_kept
+        };
+        let unused: Vec<String> = self.iter().filter(is_unused).map(|(id, _)| id.to_owned()).collect();
+        for id in unused {
+            // If it fails, the next sweep finds it again.
+            let _ = self.delete(store, &id);
+        }
+    }
+
+    fn is_out_of_date(&self, place: Place<'_>, now: i64) -> bool {
+        let found = self.get(place.group).zip(self.offset(place));
+        let Some((kind, committed)) = found.filter(|_| !self.is_pending(place)) else { return false };
+        let since = kind.retained_from(committed).filter(|_| !kind.is_subscribed(place.topic));
+        since.is_some_and(|since| committed.expires.unwrap_or_else(|| since.saturating_add(RETENTION)) <= now)
+    }
+}
+
+/// Refuses the empty id, and sessions out of bounds.
+fn check_joiner(group: &str, session_timeout: i32) -> Result<(), Code> {
+    match group {
+        "" => Err(Code::InvalidGroupId),
+        _ if SESSION_TIMEOUTS.contains(&session_timeout) => Ok(()),
+        _ => Err(Code::InvalidSessionTimeout),
+    }
+}
+
+fn check_metadata(metadata: &str) -> Result<(), Code> {
+    let fits = metadata.len() <= MAX_METADATA || metadata.encode_utf16().count() <= MAX_METADATA;
+    if fits { Ok(()) } else { Err(Code::OffsetMetadataTooLarge) }
+}
