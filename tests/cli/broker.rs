@@ -485,6 +485,25 @@ mod built_in {
             }
         }
 
+        #[test]
+        fn the_tour_of_the_examples_passes() {
+            let tmp = tempfile::tempdir().unwrap();
+            let tour = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/tour.sh");
+            let kps = Kps::new(["broker", "--", tour.to_str().unwrap()]);
+            let output = kps.env("TMPDIR", tmp.path().to_str().unwrap()).run().ok();
+            let text = output.text();
+            let right = text.lines().filter(|line| line.starts_with("right: ")).count();
+            assert_eq!(right, if cfg!(feature = "rdkafka") { 3 } else { 2 }, "{output}");
+            assert!(text.lines().last().unwrap().starts_with("all right: "), "{output}");
+            assert_empty(tmp.path());
+
+            let alone =
+                std::process::Command::new(&tour).env_remove("KPS_BOOTSTRAP_SERVER").output().unwrap();
+            assert!(!alone.status.success());
+            let said = String::from_utf8(alone.stderr).unwrap();
+            assert!(said.contains("run it under a broker: kps broker -- "), "{said}");
+        }
+
         /// `-b embedded` with one line about it, whose address is returned.
         #[track_caller]
         fn said_embedded(line: &str) -> &str {

@@ -25,30 +25,34 @@ use crate::units;
 /// Runs the command.
 pub(super) fn run(args: &BrokerArgs, stop: &Stop) -> Result<Exit> {
     let options = options(args)?;
-    let mut ready = args.ready_file.as_deref().map(ReadyFile::prepare).transpose()?;
     stop.catch_hangup()?;
+    // From here on the first signal ends nothing before all is put away.
     if args.command.is_empty() {
         stop.arm(|| "left at once: what it was writing is put in order at the next start".to_owned());
-        let (broker, addr) = start(options, ready.as_mut())?;
-        let exit = serve(&broker, addr, args, stop);
-        end(broker, ready, exit)
+        with_broker(args, options, |broker, addr| serve(broker, addr, args, stop))
     } else {
         let relay = Relay::install(stop);
-        let (broker, addr) = start(options, ready.as_mut())?;
-        let exit = relay.run(&args.command, addr);
-        end(broker, ready, Ok(exit))
+        with_broker(args, options, |_, addr| Ok(relay.run(&args.command, addr)))
     }
 }
 
-/// Starts the broker and says so; the address that clients on this machine use.
-fn start(options: Options, ready: Option<&mut ReadyFile>) -> Result<(Broker, SocketAddr)> {
+/// Runs something while a broker runs, with the address that clients on this machine use.
+fn with_broker(
+    args: &BrokerArgs,
+    options: Options,
+    run: impl FnOnce(&Broker, SocketAddr) -> Result<Exit>,
+) -> Result<Exit> {
+    let mut ready = args.ready_file.as_deref().map(ReadyFile::prepare).transpose()?;
     let broker = Broker::start(options).map_err(failed)?;
     listen::warning(broker.addr()).iter().for_each(console::warn);
     let addr = listen::reachable(broker.addr());
-    if let Some(ready) = ready {
+    if let Some(ready) = &mut ready {
         ready.write(addr)?;
     }
-    Ok((broker, addr))
+    let exit = run(&broker, addr);
+    // Nobody is to find the address of a broker that has ended.
+    drop(ready);
+    end(broker, exit)
 }
 
 /// Serves until a signal comes.
@@ -65,9 +69,8 @@ fn serve(broker: &Broker, addr: SocketAddr, args: &BrokerArgs, stop: &Stop) -> R
     }
 }
 
-/// Takes everything back, in the order in which it was promised.
-fn end(broker: Broker, ready: Option<ReadyFile>, exit: Result<Exit>) -> Result<Exit> {
-    drop(ready);
+/// Stops the broker. What went wrong before is the stronger reason.
+fn end(broker: Broker, exit: Result<Exit>) -> Result<Exit> {
     let stopped = broker.stop().map_err(failed);
     let exit = exit?;
     match (stopped, exit) {
