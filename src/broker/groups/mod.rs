@@ -7,15 +7,18 @@
 //!
 //! - [`registry`]: all groups by id, what is common to both protocols.
 //! - [`classic`]: a group of the classic protocol.
+//! - [`commits`]: who may commit, read and delete offsets, and how long they are kept.
 //! - [`offsets`]: committed offsets, and those of transactions.
 //! - [`persist`]: what is in the journal.
 //!
 //! Differences from Kafka: the first rebalance of a group is not delayed (as with
 //! `group.initial.rebalance.delay.ms=0`), so that tests and demonstrations do not wait; a group has at
-//! most [`MAX_SIZE`] members (`group.max.size`; Kafka's default is no limit), the broker at most
-//! [`MAX_GROUPS`] groups (`POLICY_VIOLATION`), a member at most 100 protocols; a group is not moved from one protocol to the other while it has members.
+//! most [`MAX_SIZE`] members (`group.max.size`; Kafka's default is no limit), a member at most 100
+//! protocols, the broker at most [`MAX_GROUPS`] groups (`POLICY_VIOLATION`); a group is not moved from
+//! one protocol to the other while it has members.
 
 pub(super) mod classic;
+mod commits;
 mod offsets;
 pub(super) mod persist;
 mod registry;
@@ -96,6 +99,7 @@ impl Groups {
         if node.options.storage.fsync == storage::Fsync::Never { act() } else { node::blocking(act) }
     }
 
+    #[allow(dead_code, reason = "for the coordinator of transactions")]
     /// Begins to end a producer's transaction: nobody else does anything with offsets until what is
     /// returned is done or dropped.
     pub(super) fn end_transaction(&self, producer_id: i64, decision: Decision) -> Ending<'_> {
@@ -109,6 +113,7 @@ impl Groups {
     }
 }
 
+#[allow(dead_code, reason = "for the coordinator of transactions")]
 /// The end of a transaction, for its offsets. Dropped without a word, it has not happened.
 #[derive(Debug)]
 pub(super) struct Ending<'a> {
@@ -118,6 +123,7 @@ pub(super) struct Ending<'a> {
     decision: Decision,
 }
 
+#[allow(dead_code, reason = "for the coordinator of transactions")]
 impl Ending<'_> {
     /// What it changes in the journal: to be applied at once with whatever else the end changes.
     pub(super) fn changes(&self) -> Vec<Change<'_>> {
