@@ -73,7 +73,6 @@ impl Registry {
         outcomes
     }
 
-    #[allow(dead_code, reason = "for the coordinator of transactions")]
     /// Keeps offsets for the end of a producer's transaction (TxnOffsetCommit). What became of each, in
     /// order.
     pub(in crate::broker) fn commit_in_transaction(
@@ -135,13 +134,11 @@ impl Registry {
         Ok(())
     }
 
-    #[allow(dead_code, reason = "for the coordinator of transactions")]
     /// What the end of a producer's transaction changes in the journal.
     pub(super) fn ending(&self, producer: i64, decision: Decision) -> Edits {
         self.offsets.ending(producer, decision)
     }
 
-    #[allow(dead_code, reason = "for the coordinator of transactions")]
     /// Ends a producer's transaction, once the journal has the changes.
     pub(super) fn end(&mut self, producer: i64, decision: Decision) {
         self.offsets.end(producer, decision);

@@ -101,7 +101,6 @@ impl Groups {
         if node.options.storage.fsync == storage::Fsync::Never { act() } else { node::blocking(act) }
     }
 
-    #[allow(dead_code, reason = "for the coordinator of transactions")]
     /// Begins to end a producer's transaction: nobody else does anything with offsets until what is
     /// returned is done or dropped.
     pub(super) fn end_transaction(&self, producer_id: i64, decision: Decision) -> Ending<'_> {
@@ -115,7 +114,6 @@ impl Groups {
     }
 }
 
-#[allow(dead_code, reason = "for the coordinator of transactions")]
 /// The end of a transaction, for its offsets. Dropped without a word, it has not happened.
 #[derive(Debug)]
 pub(super) struct Ending<'a> {
@@ -125,7 +123,6 @@ pub(super) struct Ending<'a> {
     decision: Decision,
 }
 
-#[allow(dead_code, reason = "for the coordinator of transactions")]
 impl Ending<'_> {
     /// What it changes in the journal: to be applied at once with whatever else the end changes.
     pub(super) fn changes(&self) -> Vec<Change<'_>> {

@@ -66,7 +66,6 @@ pub(in crate::broker) struct Commit<'a> {
 pub(in crate::broker) enum Mode {
     /// By OffsetCommit, in this version; kept for so many ms, -1 leaves it to the broker.
     Plain { version: i16, retention: i64 },
-    #[allow(dead_code, reason = "for the coordinator of transactions")]
     /// By TxnOffsetCommit: pending until the producer's transaction ends.
     Transaction { producer_id: i64 },
 }
