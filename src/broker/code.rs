@@ -15,6 +15,7 @@ pub(super) enum Code {
     CoordinatorNotAvailable = 15,
     NotCoordinator = 16,
     InvalidTopic = 17,
+    NotEnoughReplicas = 19,
     InvalidRequiredAcks = 21,
     IllegalGeneration = 22,
     InconsistentGroupProtocol = 23,
@@ -32,9 +33,13 @@ pub(super) enum Code {
     UnsupportedForMessageFormat = 43,
     PolicyViolation = 44,
     OutOfOrderSequenceNumber = 45,
-    DuplicateSequenceNumber = 46,
     InvalidProducerEpoch = 47,
     InvalidTxnState = 48,
+    InvalidProducerIdMapping = 49,
+    InvalidTransactionTimeout = 50,
+    ConcurrentTransactions = 51,
+    TransactionalIdAuthorizationFailed = 53,
+    OperationNotAttempted = 55,
     KafkaStorageError = 56,
     NonEmptyGroup = 68,
     GroupIdNotFound = 69,
@@ -47,8 +52,15 @@ pub(super) enum Code {
     GroupSubscribedToTopic = 86,
     InvalidRecord = 87,
     UnstableOffsetCommit = 88,
+    ProducerFenced = 90,
     UnknownTopicId = 100,
+    FencedMemberEpoch = 110,
+    UnreleasedInstanceId = 111,
+    UnsupportedAssignor = 112,
+    StaleMemberEpoch = 113,
     MismatchedEndpointType = 114,
+    TransactionAbortable = 120,
+    InvalidRegularExpression = 128,
 }
 
 /// Why something was not done: the code for the client's program, the words for its user.
@@ -61,6 +73,14 @@ pub(super) struct Failure {
 impl Failure {
     pub(super) fn new(code: Code, why: impl Into<String>) -> Self {
         Self { code: code as i16, why: Some(why.into()) }
+    }
+
+    /// The same with one code in place of another, for clients that do not know it.
+    pub(super) fn instead(mut self, of: Code, code: Code) -> Self {
+        if self.code == of as i16 {
+            self.code = code as i16;
+        }
+        self
     }
 }
 
@@ -91,7 +111,6 @@ impl From<&storage::Error> for Code {
             storage::Error::InvalidConfig { .. } => Self::InvalidConfig,
             storage::Error::UnsupportedFormat(_) => Self::UnsupportedForMessageFormat,
             storage::Error::OutOfOrderSequence { .. } => Self::OutOfOrderSequenceNumber,
-            storage::Error::DuplicateSequence { .. } => Self::DuplicateSequenceNumber,
             storage::Error::InvalidProducerEpoch { .. } => Self::InvalidProducerEpoch,
             storage::Error::InvalidTxnState(_) => Self::InvalidTxnState,
             storage::Error::InvalidRecord(_) => Self::InvalidRecord,

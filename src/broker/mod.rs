@@ -7,6 +7,7 @@
 //! - `server`, `connection`: frames in, frames out.
 //! - `node`: what the connections share.
 //! - `groups`: consumer groups and committed offsets.
+//! - `transactions`: the producers of transactional ids, and how their transactions end.
 //! - `apis`: what is answered, one file per API.
 
 mod apis;
@@ -21,6 +22,7 @@ mod options;
 mod server;
 pub mod storage;
 mod table;
+mod transactions;
 mod waiters;
 
 #[cfg(test)]
@@ -29,6 +31,7 @@ mod tests;
 pub use error::{Error, Result};
 #[doc(hidden)]
 pub use faults::{FaultKind, Faults};
+pub use groups::consumer::Options as ConsumerGroups;
 pub use options::{Log, Options};
 #[doc(hidden)]
 pub use table::markdown_table;

@@ -14,6 +14,7 @@ use super::connection;
 use super::groups;
 use super::node::{Node, blocking};
 use super::storage::Fsync;
+use super::transactions;
 
 /// From one look at retention to the next.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
@@ -31,6 +32,7 @@ pub(super) async fn serve(
     let listener = TcpListener::from_std(listener)?;
     let mut connections = JoinSet::new();
     connections.spawn(groups::keep_time(Arc::clone(node)));
+    connections.spawn(transactions::keep_time(Arc::clone(node)));
     let mut maintain = tokio::time::interval(maintain_every(node.options.storage.fsync));
     maintain.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -20,7 +20,7 @@ pub(crate) const TRIALS: &[PerLibrary] = &[
     ("publish::json_lines_go_through_unchanged", json_lines_go_through_unchanged),
     ("publish::envelopes", envelopes),
     ("publish::an_input_format", an_input_format),
-    ("publish::every_codec_is_read_by_java", every_codec_is_read_by_java),
+    ("publish::every_codec_is_read_by_another_client", every_codec_is_read_by_another_client),
     ("publish::acks_of_0_and_1", acks_of_0_and_1),
     ("publish::count_stops_the_reading", count_stops_the_reading),
     ("publish::rate_is_kept", rate_is_kept),
@@ -35,7 +35,7 @@ pub(crate) const TRIALS: &[PerLibrary] = &[
     ("publish::the_topic_may_be_a_url_or_a_flag", the_topic_may_be_a_url_or_a_flag),
 ];
 
-/// Publishes `input` with these arguments to a new topic and returns what Java finds there.
+/// Publishes `input` with these arguments to a new topic and returns what another client finds there.
 #[track_caller]
 fn published(ctx: &Ctx, library: Library, args: &[&str], input: impl AsRef<[u8]>) -> Vec<Record> {
     let topic = ctx.kafka().topic("publish", 1);
@@ -179,7 +179,7 @@ fn an_input_format(ctx: &Ctx, library: Library) {
     );
 }
 
-fn every_codec_is_read_by_java(ctx: &Ctx, library: Library) {
+fn every_codec_is_read_by_another_client(ctx: &Ctx, library: Library) {
     let lines: String = (0..500).map(|n| format!("line {n} of a text that repeats itself\n")).collect();
     let expected: Vec<_> = lines.lines().map(Record::of).collect();
     for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {

@@ -4,8 +4,12 @@
 //! handler that answers at once is a function from request to response, one that waits is an `async`
 //! function that is given the [`Call`].
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod api_versions;
 mod configs;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delete_groups;
@@ -14,6 +18,7 @@ mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod end_txn;
 mod fetch;
 mod fetch_session;
 mod find_coordinator;
@@ -29,10 +34,11 @@ mod offset_delete;
 mod offset_fetch;
 mod produce;
 mod sync_group;
+mod txn_offset_commit;
 
 pub(super) use fetch_session::Session;
 
-use super::code::Failure;
+use super::code::{Code, Failure};
 use super::connection::{Close, Peer};
 use super::faults::FaultKind;
 use super::node::Node;
@@ -59,11 +65,17 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::DeleteTopics,
     ApiKey::DeleteRecords,
     ApiKey::InitProducerId,
+    ApiKey::AddPartitionsToTxn,
+    ApiKey::AddOffsetsToTxn,
+    ApiKey::EndTxn,
+    ApiKey::TxnOffsetCommit,
     ApiKey::DescribeConfigs,
     ApiKey::CreatePartitions,
     ApiKey::DeleteGroups,
     ApiKey::OffsetDelete,
     ApiKey::DescribeCluster,
+    ApiKey::ConsumerGroupHeartbeat,
+    ApiKey::ConsumerGroupDescribe,
 ];
 
 /// A response ready to be sent.
@@ -90,9 +102,10 @@ impl<'a> Call<'a> {
         self.header.api_version
     }
 
-    /// Reads the request.
+    /// Reads the request. What is left over is ignored, as Kafka does: librdkafka 2.12 asks for the
+    /// metadata of all topics with three bytes too many.
     pub(super) fn read<R: Request<'a>>(&self) -> Result<R, Close> {
-        Ok(R::decode(self.body, self.version())?)
+        Ok(R::decode_from(&mut Reader::new(self.body), self.version())?)
     }
 
     /// Writes the response.
@@ -105,6 +118,17 @@ impl<'a> Call<'a> {
     pub(super) fn allow(&self) -> Result<(), Failure> {
         self.fault
             .map_or(Ok(()), |code| Err(Failure { code, why: Some("a fault that was asked for".into()) }))
+    }
+
+    /// PRODUCER_FENCED as INVALID_PRODUCER_EPOCH for clients of versions before `first`, which do not know it
+    /// (KIP-588).
+    fn fenced_since<T>(&self, first: i16, outcome: Result<T, Failure>) -> Result<T, Failure> {
+        match self.version() < first {
+            true => {
+                outcome.map_err(|failure| failure.instead(Code::ProducerFenced, Code::InvalidProducerEpoch))
+            }
+            false => outcome,
+        }
     }
 
     /// Answers by a function from request to response.
@@ -158,12 +182,17 @@ async fn dispatch(call: &mut Call<'_>, api: ApiKey) -> Result<Option<Reply>, Clo
         ApiKey::DeleteTopics => call.answer(delete_topics::handle),
         ApiKey::DeleteRecords => call.answer(delete_records::handle),
         ApiKey::InitProducerId => call.answer(init_producer_id::handle),
+        ApiKey::AddPartitionsToTxn => call.answer(add_partitions_to_txn::handle),
+        ApiKey::AddOffsetsToTxn => call.answer(add_offsets_to_txn::handle),
+        ApiKey::EndTxn => call.answer(end_txn::handle),
+        ApiKey::TxnOffsetCommit => call.answer(txn_offset_commit::handle),
         ApiKey::DescribeConfigs => call.answer(describe_configs::handle),
         ApiKey::CreatePartitions => call.answer(create_partitions::handle),
         ApiKey::DeleteGroups => call.answer(delete_groups::handle),
         ApiKey::OffsetDelete => call.answer(offset_delete::handle),
         ApiKey::DescribeCluster => call.answer(describe_cluster::handle),
-        _ => Err(unserved(&call.header)),
+        ApiKey::ConsumerGroupHeartbeat => call.answer(consumer_group_heartbeat::handle),
+        ApiKey::ConsumerGroupDescribe => call.answer(consumer_group_describe::handle),
     }
 }
 

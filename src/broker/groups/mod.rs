@@ -7,15 +7,20 @@
 //!
 //! - [`registry`]: all groups by id, what is common to both protocols.
 //! - [`classic`]: a group of the classic protocol.
+//! - [`consumer`]: a group of KIP-848's protocol.
+//! - [`commits`]: who may commit, read and delete offsets, and how long they are kept.
 //! - [`offsets`]: committed offsets, and those of transactions.
 //! - [`persist`]: what is in the journal.
 //!
 //! Differences from Kafka: the first rebalance of a group is not delayed (as with
 //! `group.initial.rebalance.delay.ms=0`), so that tests and demonstrations do not wait; a group has at
-//! most [`MAX_SIZE`] members (`group.max.size`; Kafka's default is no limit), the broker at most
-//! [`MAX_GROUPS`] groups (`POLICY_VIOLATION`), a member at most 100 protocols; a group is not moved from one protocol to the other while it has members.
+//! most [`MAX_SIZE`] members (`group.max.size`; Kafka's default is no limit), a member at most 100
+//! protocols, the broker at most [`MAX_GROUPS`] groups (`POLICY_VIOLATION`); a group is not moved from
+//! one protocol to the other while it has members.
 
 pub(super) mod classic;
+mod commits;
+pub(in crate::broker) mod consumer;
 mod offsets;
 pub(super) mod persist;
 mod registry;
@@ -65,9 +70,9 @@ pub(super) struct Groups {
 
 impl Groups {
     /// The groups that are in the journal.
-    pub(super) fn load(storage: &storage::Storage) -> storage::Result<Self> {
+    pub(super) fn load(storage: &storage::Storage, options: &consumer::Options) -> storage::Result<Self> {
         let clock = Clock::start();
-        let registry = Registry::load(storage, clock.now())?;
+        let registry = Registry::load(storage, options, clock.now())?;
         Ok(Self { registry: Mutex::new(registry), clock, earlier: Notify::new() })
     }
 
@@ -96,6 +101,7 @@ impl Groups {
         if node.options.storage.fsync == storage::Fsync::Never { act() } else { node::blocking(act) }
     }
 
+    #[allow(dead_code, reason = "for the coordinator of transactions")]
     /// Begins to end a producer's transaction: nobody else does anything with offsets until what is
     /// returned is done or dropped.
     pub(super) fn end_transaction(&self, producer_id: i64, decision: Decision) -> Ending<'_> {
@@ -109,6 +115,7 @@ impl Groups {
     }
 }
 
+#[allow(dead_code, reason = "for the coordinator of transactions")]
 /// The end of a transaction, for its offsets. Dropped without a word, it has not happened.
 #[derive(Debug)]
 pub(super) struct Ending<'a> {
@@ -118,6 +125,7 @@ pub(super) struct Ending<'a> {
     decision: Decision,
 }
 
+#[allow(dead_code, reason = "for the coordinator of transactions")]
 impl Ending<'_> {
     /// What it changes in the journal: to be applied at once with whatever else the end changes.
     pub(super) fn changes(&self) -> Vec<Change<'_>> {

@@ -29,6 +29,7 @@ pub(in crate::broker) struct Committed {
     pub(super) order: i64,
 }
 
+#[allow(dead_code, reason = "for the coordinator of transactions")]
 /// How a transaction ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::broker) enum Decision {
@@ -170,6 +171,7 @@ impl Offsets {
         }
     }
 
+    #[allow(dead_code, reason = "for the coordinator of transactions")]
     /// What the end of a producer's transaction changes in the journal.
     pub(super) fn ending(&self, producer: i64, decision: Decision) -> Edits {
         let mut edits = Edits::default();
@@ -182,6 +184,7 @@ impl Offsets {
         edits
     }
 
+    #[allow(dead_code, reason = "for the coordinator of transactions")]
     /// Ends a producer's transaction.
     pub(super) fn end(&mut self, producer: i64, decision: Decision) {
         let ended: Vec<(String, Topics)> = self
@@ -205,6 +208,7 @@ impl Offsets {
         }
     }
 
+    #[allow(dead_code, reason = "for the coordinator of transactions")]
     fn of_producer(&self, producer: i64) -> impl Iterator<Item = (Place<'_>, &Committed)> {
         self.pending.iter().flat_map(move |(group, producers)| {
             producers.get(&producer).into_iter().flatten().flat_map(move |(topic, partitions)| {
@@ -215,6 +219,7 @@ impl Offsets {
         })
     }
 
+    #[allow(dead_code, reason = "for the coordinator of transactions")]
     fn is_newer(&self, place: Place<'_>, committed: &Committed) -> bool {
         self.get(place).is_none_or(|existing| committed.order > existing.order)
     }

@@ -1,4 +1,5 @@
 //! What of groups and offsets is in the journal: under `group/classic/` a classic group, under
+//! `group/consumer/` and `group/consumer-member/` one of KIP-848's protocol and its members, under
 //! `offset/` a committed offset, under `pending-offset/` one of a transaction that is not decided.
 //!
 //! The parts of a key stand behind each other, names after their length (u32): no name of a group or
@@ -96,6 +97,19 @@ pub(in crate::broker) fn group_of_key(key: &[u8]) -> Option<&str> {
     take_name(key).filter(|(_, rest)| rest.is_empty()).map(|(group, _)| group)
 }
 
+/// The key of a member of a group.
+pub(super) fn member_key(prefix: &[u8], group: &str, member: &str) -> Vec<u8> {
+    let mut key = group_key(prefix, group);
+    push_name(&mut key, member);
+    key
+}
+
+/// The group and the member of a key without its prefix.
+pub(super) fn member_of_key(key: &[u8]) -> Option<(&str, &str)> {
+    let (group, rest) = take_name(key)?;
+    take_name(rest).filter(|(_, rest)| rest.is_empty()).map(|(member, _)| (group, member))
+}
+
 fn push_name(key: &mut Vec<u8>, name: &str) {
     // Names come from messages, whose lengths have 32 bits.
     key.extend_from_slice(&u32::try_from(name.len()).unwrap_or(u32::MAX).to_be_bytes());
@@ -181,6 +195,7 @@ mod tests {
         assert_eq!(Place::of_key(&keys[3][OFFSET.len()..]), Some(place("a/b", "c")));
         assert_eq!(pending_of_key(&keys[5][PENDING.len()..]), Some((1, place("a", "bc"))));
         assert_eq!(group_of_key(&group_key(CLASSIC, "g/ä")[CLASSIC.len()..]), Some("g/ä"));
+        assert_eq!(member_of_key(&member_key(b"m/", "g/ä", "m/")[2..]), Some(("g/ä", "m/")));
     }
 
     #[test]
@@ -189,6 +204,7 @@ mod tests {
             assert_eq!(Place::of_key(bytes), None);
             assert_eq!(pending_of_key(bytes), None);
             assert_eq!(group_of_key(bytes), None);
+            assert_eq!(member_of_key(bytes), None);
             assert_eq!(offset_of_value(bytes), None);
         }
         let committed = Committed {

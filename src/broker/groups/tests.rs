@@ -46,7 +46,7 @@ impl Folder {
     }
 
     fn load(&self) -> Registry {
-        Registry::load(&self.storage.borrow(), 0).unwrap()
+        Registry::load(&self.storage.borrow(), &consumer::Options::default(), 0).unwrap()
     }
 
     /// The registry as the next start finds it.

@@ -2,6 +2,9 @@
 
 #[cfg(all(feature = "rdkafka", feature = "rskafka"))]
 mod clients;
+#[cfg(feature = "rdkafka")]
+mod consumer_clients;
+mod consumer_groups;
 mod faults;
 mod fetch;
 #[cfg(feature = "rdkafka")]
@@ -11,6 +14,9 @@ mod hostile;
 mod produce;
 mod restart;
 mod topics;
+#[cfg(feature = "rdkafka")]
+mod transactional_clients;
+mod transactions;
 mod versions;
 
 use std::io::{Read, Write};

@@ -96,13 +96,42 @@ fn every_announced_version_of_every_api_is_answered() {
                 is_answered(&mut raw, &DeleteRecordsRequest { topics: vec![up_to.clone()], timeout_ms: 1 });
             }
             ApiKey::InitProducerId => is_answered(&mut raw, &InitProducerIdRequest::default()),
+            ApiKey::AddPartitionsToTxn => {
+                let topic = AddPartitionsToTxnRequestTopic { name: "t".into(), partitions: vec![0] };
+                let id = "x".into();
+                is_answered(
+                    &mut raw,
+                    &AddPartitionsToTxnRequest {
+                        transactional_id: id,
+                        topics: vec![topic],
+                        ..Default::default()
+                    },
+                );
+            }
+            ApiKey::AddOffsetsToTxn => is_answered(&mut raw, &AddOffsetsToTxnRequest::default()),
+            ApiKey::EndTxn => is_answered(&mut raw, &EndTxnRequest::default()),
+            ApiKey::TxnOffsetCommit => is_answered(&mut raw, &TxnOffsetCommitRequest::default()),
             ApiKey::DescribeConfigs => is_answered(&mut raw, &configs),
             ApiKey::CreatePartitions => {
                 let request = CreatePartitionsRequest { topics: vec![more.clone()], ..Default::default() };
                 is_answered(&mut raw, &request);
             }
             ApiKey::DescribeCluster => is_answered(&mut raw, &DescribeClusterRequest::default()),
-            other => panic!("{other:?} is announced and not asked here"),
+            ApiKey::ConsumerGroupHeartbeat => is_answered(
+                &mut raw,
+                &ConsumerGroupHeartbeatRequest {
+                    group_id: "consumers".into(),
+                    member_id: "m".into(),
+                    rebalance_timeout_ms: 1000,
+                    subscribed_topic_names: Some(vec!["t".into()]),
+                    topic_partitions: Some(Vec::new()),
+                    ..Default::default()
+                },
+            ),
+            ApiKey::ConsumerGroupDescribe => {
+                let group_ids = vec!["consumers".into(), "none".into()];
+                is_answered(&mut raw, &ConsumerGroupDescribeRequest { group_ids, ..Default::default() });
+            }
         }
     }
 }
