@@ -20,20 +20,27 @@ impl Embedded {
     /// # Errors
     /// When it cannot be started.
     pub(super) fn addr(&self, stop: &Stop) -> Result<SocketAddr> {
+        let of_signals = Arc::clone(&self.0);
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(broker) = &*slot {
             return Ok(broker.addr());
         }
+        stop.on_leave(move || leave(&of_signals));
         let broker = Broker::start(Options { log: log(), ..Options::default() }).map_err(failed)?;
         let addr = broker.addr();
         *slot = Some(broker);
         drop(slot);
-        // A signal that ends the run at once leaves no folder either.
-        let of_signals = Arc::clone(&self.0);
-        stop.on_leave(move || drop(of_signals.try_lock().ok().and_then(|mut slot| slot.take())));
         console::say(format!("embedded broker at {addr}, for this run only: its records go with it"));
         Ok(addr)
     }
+}
+
+/// A signal that ends the run at once leaves no folder either, also when it comes during the start. The
+/// slot stays locked: the run, whose broker is gone, cannot end with an exit code of its own.
+fn leave(slot: &Mutex<Option<Broker>>) {
+    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    drop(slot.take());
+    std::mem::forget(slot);
 }
 
 impl Drop for Embedded {
