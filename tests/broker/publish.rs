@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::harness::PATIENCE;
 use crate::harness::app::{Kps, Library};
+use crate::harness::client::Client;
 use crate::harness::kafka::Record;
 use crate::{Ctx, PerLibrary};
 
@@ -319,7 +320,8 @@ fn keys_go_where_java_puts_them(ctx: &Ctx, library: Library) {
     for record in records {
         let key = record.key.unwrap();
         let request = json!({"do": "partition_for", "key": encode(&key), "partitions": PARTITIONS});
-        let expected = ctx.kafka().helper().must(&request)["partition"].as_u64();
+        let java = ctx.kafka().client(Client::Java).must(&request);
+        let expected = java["partition"].as_u64();
         assert_eq!(record.partition.map(u64::from), expected, "{key:?}");
     }
 }
