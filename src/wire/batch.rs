@@ -10,16 +10,16 @@ use super::reader::Reader;
 /// The head's length in bytes: the least that a batch takes.
 pub const HEAD: usize = 61;
 /// Base offset and length, which the length does not count.
-const BEFORE_LENGTH: usize = 12;
+pub(crate) const BEFORE_LENGTH: usize = 12;
 /// Where the format's version stands, in every version.
 const MAGIC_AT: usize = 16;
 /// From where on the checksum covers a batch.
-const CHECKED_FROM: usize = 21;
+pub const CHECKED_FROM: usize = 21;
 
 const COMPRESSION: i16 = 0b111;
-const LOG_APPEND_TIME: i16 = 1 << 3;
-const TRANSACTIONAL: i16 = 1 << 4;
-const CONTROL: i16 = 1 << 5;
+pub(crate) const LOG_APPEND_TIME: i16 = 1 << 3;
+pub(crate) const TRANSACTIONAL: i16 = 1 << 4;
+pub(crate) const CONTROL: i16 = 1 << 5;
 
 /// Bytes that are not the record batch they should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -144,6 +144,16 @@ impl BatchHead {
     /// The offset of the last record.
     pub fn last_offset(&self) -> i64 {
         self.base_offset.saturating_add(i64::from(self.last_offset_delta))
+    }
+
+    /// The offset that follows the last record's.
+    pub fn next_offset(&self) -> i64 {
+        self.last_offset().saturating_add(1)
+    }
+
+    /// The last record's sequence number; they go round after `i32::MAX`.
+    pub fn last_sequence(&self) -> i32 {
+        ((i64::from(self.base_sequence) + i64::from(self.last_offset_delta)) & i64::from(i32::MAX)) as i32
     }
 
     fn last_offset_checked(&self) -> Option<i64> {

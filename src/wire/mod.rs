@@ -14,13 +14,15 @@
 //! - [`Field`]: whatever can stand in a message; `message!` makes one of a table of fields.
 //! - [`messages`]: the messages, [`APIS`]: which are served, in which versions.
 //! - [`RequestHeader`], [`Frame`]: what stands around a message.
-//! - [`batch`]: the heads of record batches, which are what a message's records are.
+//! - [`batch`]: the heads of record batches, which are what a message's records are; [`Codec`]: how
+//!   their records are compressed.
 
 #[macro_use]
 mod message;
 
 mod api;
 pub mod batch;
+mod codec;
 mod crc32c;
 mod field;
 mod frame;
@@ -33,6 +35,7 @@ mod writer;
 mod arbitrary;
 
 pub use api::{APIS, Api, ApiKey, Message, Request};
+pub use codec::Codec;
 pub use crc32c::{Crc32c, crc32c};
 pub use field::{Blob, Field, Nullable, Records, Text, Uuid, Version};
 pub use frame::{Frame, Piece, encode_request, encode_response};

@@ -9,13 +9,10 @@ use super::super::groups::consumer::Topics;
 use super::super::groups::{Kind, Registry};
 use super::Call;
 use super::consumer_group_heartbeat::with_topics;
+use super::describe_groups::GROUP_OPERATIONS;
 use crate::wire::messages::{
     ConsumerGroupDescribeGroup, ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse,
 };
-
-/// What anyone may do with a group, as a bit field of Kafka's `AclOperation`: Read, Delete, Describe,
-/// DescribeConfigs, AlterConfigs.
-const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 
 pub(super) fn handle<'a>(
     call: &mut Call<'a>,

@@ -11,7 +11,7 @@ use crate::wire::messages::{DescribeGroupsGroup, DescribeGroupsRequest, Describe
 
 /// What anyone may do with a group, as a bit field of Kafka's `AclOperation`: Read, Delete, Describe,
 /// DescribeConfigs, AlterConfigs.
-const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
+pub(super) const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 
 pub(super) fn handle<'a>(
     call: &mut Call<'a>,

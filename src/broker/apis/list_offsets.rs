@@ -63,10 +63,9 @@ fn find(topic: &Topic, asked: &ListOffsetsRequestPartition, committed: bool) -> 
 }
 
 fn by_time(log: &Log, time: i64) -> Result<Option<TimedOffset>, Failure> {
-    let mut decompress = |_: u8, _: &[u8]| None;
     let found = match time {
-        MAX_TIMESTAMP => log.offset_of_max_time(&mut decompress),
-        _ => log.offset_for_time(time, &mut decompress),
+        MAX_TIMESTAMP => log.offset_of_max_time(),
+        _ => log.offset_for_time(time),
     };
     Ok(found?)
 }

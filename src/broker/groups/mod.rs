@@ -8,15 +8,18 @@
 //! - [`registry`]: all groups by id, what is common to both protocols.
 //! - [`classic`]: a group of the classic protocol.
 //! - [`consumer`]: a group of KIP-848's protocol.
+//! - [`commits`]: who may commit, read and delete offsets, and how long they are kept.
 //! - [`offsets`]: committed offsets, and those of transactions.
 //! - [`persist`]: what is in the journal.
 //!
 //! Differences from Kafka: the first rebalance of a group is not delayed (as with
 //! `group.initial.rebalance.delay.ms=0`), so that tests and demonstrations do not wait; a group has at
-//! most [`MAX_SIZE`] members (`group.max.size`; Kafka's default is no limit), the broker at most
-//! [`MAX_GROUPS`] groups (`POLICY_VIOLATION`), a member at most 100 protocols; a group is not moved from one protocol to the other while it has members.
+//! most [`MAX_SIZE`] members (`group.max.size`; Kafka's default is no limit), a member at most 100
+//! protocols, the broker at most [`MAX_GROUPS`] groups (`POLICY_VIOLATION`); a group is not moved from
+//! one protocol to the other while it has members.
 
 pub(super) mod classic;
+mod commits;
 pub(in crate::broker) mod consumer;
 mod offsets;
 pub(super) mod persist;

@@ -5,13 +5,14 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::batch::{self, Header};
+use super::batch;
 use super::checkpoint::Checkpoint;
 use super::disk::{self, Fsync};
 use super::error::{Error, Result};
 use super::options::Options;
 use super::producers::{Aborted, Producers};
 use super::segment::Segment;
+use crate::wire::batch::BatchHead;
 
 /// A partition's log. It is written to by one at a time; what [`read`](Self::read) hands out can be
 /// sent while others write.
@@ -263,19 +264,19 @@ impl Drop for Log {
 /// Gives batches in a row the offsets from `next` on.
 fn stamp(batches: &mut [u8], mut next: i64, time: Option<i64>) {
     let mut rest = batches;
-    while let Some(mut header) = Header::parse(rest) {
-        let Some((bytes, tail)) = rest.split_at_mut_checked(header.size) else { return };
+    while let Some(mut header) = batch::head(rest) {
+        let Some((bytes, tail)) = rest.split_at_mut_checked(header.size()) else { return };
         batch::stamp(bytes, next);
         if let Some(now) = time {
             batch::stamp_time(bytes, &mut header, now);
         }
-        next += i64::from(header.last_delta) + 1;
+        next += i64::from(header.last_offset_delta) + 1;
         rest = tail;
     }
 }
 
 /// Tells the producers of a batch; of a marker, the bytes say what it ends.
-pub(super) fn note_producer(producers: &mut Producers, header: &Header, bytes: &[u8]) {
+pub(super) fn note_producer(producers: &mut Producers, header: &BatchHead, bytes: &[u8]) {
     if header.is_control() {
         producers.end(header, batch::is_commit(bytes));
     } else {
@@ -289,11 +290,11 @@ struct Batches<'a> {
 }
 
 impl<'a> Iterator for Batches<'a> {
-    type Item = (Header, &'a [u8]);
+    type Item = (BatchHead, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let header = Header::parse(self.rest)?;
-        let (bytes, rest) = self.rest.split_at_checked(header.size)?;
+        let header = batch::head(self.rest)?;
+        let (bytes, rest) = self.rest.split_at_checked(header.size())?;
         self.rest = rest;
         Some((header, bytes))
     }

@@ -42,5 +42,5 @@ pub use producers::Aborted;
 pub use read::Slice;
 pub use recover::Recovery;
 pub use store::Storage;
-pub use time::{Decompress, TimedOffset};
+pub use time::TimedOffset;
 pub use topic::{MAX_PARTITIONS, Partition, Topic};

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use super::batch::Header;
 use super::error::{Error, Result};
+use crate::wire::batch::BatchHead;
 
 /// Batches that are remembered of each producer: as many as a client may have under way.
 const WINDOW: usize = 5;
@@ -57,7 +57,7 @@ impl Producer {
     }
 
     /// The same batch, when it is one of the last.
-    fn find(&self, header: &Header) -> Option<&Sent> {
+    fn find(&self, header: &BatchHead) -> Option<&Sent> {
         let range = (header.base_sequence, header.last_sequence());
         let same = |sent: &&Sent| (sent.first, sent.last) == range;
         self.sent.iter().find(same).filter(|_| header.producer_epoch == self.epoch)
@@ -66,7 +66,7 @@ impl Producer {
     /// A batch must begin where the last one ended, and with 0 in a new epoch. One that was written
     /// before those that are remembered is out of order like any other
     /// (Kafka's `ProducerAppendInfo.checkSequence`).
-    fn check_sequence(&self, header: &Header) -> Result<()> {
+    fn check_sequence(&self, header: &BatchHead) -> Result<()> {
         let (producer_id, got) = (header.producer_id, header.base_sequence);
         let last = self.sent.back().filter(|_| header.producer_epoch == self.epoch);
         let expected = last.map_or(0, |sent| sent.last.checked_add(1).unwrap_or(0));
@@ -87,7 +87,7 @@ pub(super) struct Producers {
 impl Producers {
     /// Judges a client's batch. `Some` is the base offset it was given when it came before: one of the
     /// last batches, sent again.
-    pub(super) fn check(&self, header: &Header) -> Result<Option<i64>> {
+    pub(super) fn check(&self, header: &BatchHead) -> Result<Option<i64>> {
         let Some(producer) = self.by_id.get(&header.producer_id) else { return Ok(None) };
         if let Some(sent) = producer.find(header) {
             return Ok(Some(sent.base_offset));
@@ -111,7 +111,7 @@ impl Producers {
     }
 
     /// Remembers a client's batch that was written.
-    pub(super) fn note(&mut self, header: &Header) {
+    pub(super) fn note(&mut self, header: &BatchHead) {
         if header.producer_id < 0 {
             return;
         }
@@ -130,7 +130,7 @@ impl Producers {
     }
 
     /// Remembers a marker that was written: the producer's transaction is over.
-    pub(super) fn end(&mut self, marker: &Header, commit: bool) {
+    pub(super) fn end(&mut self, marker: &BatchHead, commit: bool) {
         let producer_id = marker.producer_id;
         let producer = self.producer(producer_id);
         producer.enter(marker.producer_epoch);

@@ -6,11 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use super::batch::Header;
+use super::batch;
 use super::disk;
 use super::error::{Error, Result};
 use super::index::{Entry, Index};
 use super::scan::{Scan, is_sound};
+use crate::wire::batch::BatchHead;
 
 /// The largest timestamp of a segment without any.
 const NO_TIME: i64 = -1;
@@ -76,7 +77,7 @@ impl Segment {
     fn recover(&mut self, file: &File, len: u64, check: bool) -> io::Result<()> {
         if let Some(last) = self.index.last() {
             let found = Scan::new(file, last.position.into(), len).next()?;
-            if found.is_some_and(|(_, header)| header.follows(last.offset)) {
+            if found.is_some_and(|(_, header)| batch::follows(&header, last.offset)) {
                 (self.next, self.size, self.max_time) = (last.offset, last.position.into(), last.time_before);
             } else {
                 self.index.truncate(0);
@@ -84,7 +85,7 @@ impl Segment {
         }
         let mut scan = Scan::new(file, self.size, len);
         while let Some((position, header)) = scan.next()? {
-            if !header.follows(self.next) || (check && !is_sound(file, position, &header)?) {
+            if !batch::follows(&header, self.next) || (check && !is_sound(file, position, &header)?) {
                 break;
             }
             self.note(&header);
@@ -94,15 +95,15 @@ impl Segment {
     }
 
     /// Counts a batch that stands at the end of the file now.
-    pub(super) fn note(&mut self, header: &Header) {
+    pub(super) fn note(&mut self, header: &BatchHead) {
         if self.size - self.index.last_position() >= self.interval
             && let Ok(position) = u32::try_from(self.size)
         {
             self.index.push(Entry { offset: header.base_offset, time_before: self.max_time, position });
         }
         self.next = header.next_offset();
-        self.size += header.size as u64;
-        self.max_time = self.max_time.max(header.max_time);
+        self.size += header.size() as u64;
+        self.max_time = self.max_time.max(header.max_timestamp);
     }
 
     /// Writes the index entries that were kept back, if there are many.
@@ -116,7 +117,7 @@ impl Segment {
     }
 
     /// The first batch that ends at `offset` or later.
-    pub(super) fn locate(&self, file: &File, offset: i64) -> io::Result<Option<(u64, Header)>> {
+    pub(super) fn locate(&self, file: &File, offset: i64) -> io::Result<Option<(u64, BatchHead)>> {
         let mut scan = Scan::new(file, self.index.by_offset(offset), self.size);
         while let Some((position, header)) = scan.next()? {
             if header.last_offset() >= offset {
@@ -153,12 +154,12 @@ impl Segment {
 
     /// Where the last batch ends that is within the limits, and the offset that follows it; that of
     /// the first batch when no more is, or when what follows it is damaged.
-    fn end(&self, file: &File, first: (u64, Header), max_end: u64, up_to: i64) -> io::Result<(u64, i64)> {
+    fn end(&self, file: &File, first: (u64, BatchHead), max_end: u64, up_to: i64) -> io::Result<(u64, i64)> {
         if up_to >= self.next && max_end >= self.size {
             return Ok((self.size, self.next));
         }
         let (position, first) = first;
-        let first_end = position + first.size as u64;
+        let first_end = position + first.size() as u64;
         let sure = self.index.by_position(max_end).min(self.index.by_offset(up_to));
         let mut scan = Scan::new(file, sure.max(first_end), self.size);
         while let Some((position, header)) = scan.next()? {

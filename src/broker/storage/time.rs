@@ -2,16 +2,13 @@
 //! ListOffsets answers.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufRead, BufReader, Read};
 
-use super::batch::{HEADER, Header};
 use super::disk;
 use super::error::{Error, Result};
 use super::log::Log;
-
-/// Decompresses the records of a batch: the number of the codec (1 gzip, 2 snappy, 3 lz4, 4 zstd) and
-/// the bytes after the header. `None` when it cannot; the answer is then the batch's first offset.
-pub type Decompress<'a> = &'a mut dyn FnMut(u8, &[u8]) -> Option<Vec<u8>>;
+use crate::wire::Codec;
+use crate::wire::batch::{BatchHead, HEAD};
 
 /// A record found by its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,17 +31,17 @@ impl Log {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn offset_for_time(&self, time: i64, decompress: Decompress<'_>) -> Result<Option<TimedOffset>> {
+    pub fn offset_for_time(&self, time: i64) -> Result<Option<TimedOffset>> {
         self.check_not_deleted()?;
         let wanted = Wanted { time, from: self.start };
         for segment in self.segments_from(self.start).filter(|segment| segment.max_time >= time) {
             let file = self.file_of(segment)?;
             let mut scan = segment.scan_time(&file, time, self.start);
             while let Some((position, header)) = scan.next().map_err(Error::io(&segment.path))? {
-                if header.max_time < time || header.last_offset() < self.start {
+                if header.max_timestamp < time || header.last_offset() < self.start {
                     continue;
                 }
-                let found = wanted.find(&file, position, &header, decompress);
+                let found = wanted.find(&file, position, &header);
                 if let Some(found) = found.map_err(Error::io(&segment.path))? {
                     return Ok(Some(found));
                 }
@@ -57,70 +54,66 @@ impl Log {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn offset_of_max_time(&self, decompress: Decompress<'_>) -> Result<Option<TimedOffset>> {
+    pub fn offset_of_max_time(&self) -> Result<Option<TimedOffset>> {
         match self.segments_from(self.start).map(|segment| segment.max_time).max() {
-            Some(time) if self.start < self.next_offset() => self.offset_for_time(time, decompress),
+            Some(time) if self.start < self.next_offset() => self.offset_for_time(time),
             _ => Ok(None),
         }
     }
 }
 
 impl Wanted {
-    /// Looks into a batch.
-    fn find(
-        self,
-        file: &File,
-        position: u64,
-        header: &Header,
-        decompress: Decompress<'_>,
-    ) -> io::Result<Option<TimedOffset>> {
-        let whole = TimedOffset { offset: header.base_offset.max(self.from), timestamp: header.max_time };
-        if header.is_append_time() {
+    /// Looks into a batch. One whose records cannot be read is judged by its head.
+    fn find(self, file: &File, position: u64, header: &BatchHead) -> io::Result<Option<TimedOffset>> {
+        let whole =
+            TimedOffset { offset: header.base_offset.max(self.from), timestamp: header.max_timestamp };
+        if header.has_log_append_time() {
             return Ok(Some(whole));
         }
-        let mut bytes = vec![0; header.size - HEADER];
-        disk::read_exact_at(file, &mut bytes, position + HEADER as u64)?;
-        if header.codec() == 0 {
-            return Ok(self.find_in(header, &bytes));
-        }
-        let records = decompress(header.codec(), &bytes);
-        Ok(records.map_or(Some(whole), |records| self.find_in(header, &records)))
+        let Some(codec) = Codec::from_number(header.compression()) else { return Ok(Some(whole)) };
+        let mut bytes = vec![0; header.size() - HEAD];
+        disk::read_exact_at(file, &mut bytes, position + HEAD as u64)?;
+        Ok(self.find_in(header, codec, &bytes).unwrap_or(Some(whole)))
     }
 
-    /// Looks into the records of a batch, as far as they can be read.
-    fn find_in(self, header: &Header, mut records: &[u8]) -> Option<TimedOffset> {
-        loop {
+    /// Looks into the records of a batch, decompressed piece by piece.
+    fn find_in(self, header: &BatchHead, codec: Codec, bytes: &[u8]) -> io::Result<Option<TimedOffset>> {
+        let mut records = BufReader::new(codec.reader(bytes)?);
+        for _ in 0..header.records_count {
             let (time_delta, offset_delta) = next_record(&mut records)?;
-            let offset = header.base_offset.checked_add(offset_delta)?;
-            let timestamp = header.base_time.checked_add(time_delta)?;
+            let offset = header.base_offset.saturating_add(offset_delta);
+            let timestamp = header.base_timestamp.saturating_add(time_delta);
             if timestamp >= self.time && offset >= self.from {
-                return Some(TimedOffset { offset, timestamp });
+                return Ok(Some(TimedOffset { offset, timestamp }));
             }
         }
+        Ok(None)
     }
 }
 
-/// Takes a record and returns its time and offset as differences from the batch's.
-fn next_record(records: &mut &[u8]) -> Option<(i64, i64)> {
-    let len = usize::try_from(varint(records)?).ok()?;
-    let (mut record, rest) = records.split_at_checked(len)?;
-    *records = rest;
-    record = record.get(1..)?;
-    Some((varint(&mut record)?, varint(&mut record)?))
+/// Reads a record and returns its time and offset as differences from the batch's.
+fn next_record(records: &mut impl BufRead) -> io::Result<(i64, i64)> {
+    let len = u64::try_from(varint(records)?).map_err(|_| io::ErrorKind::InvalidData)?;
+    let mut record = records.take(len);
+    record.read_exact(&mut [0])?;
+    let differences = (varint(&mut record)?, varint(&mut record)?);
+    io::copy(&mut record, &mut io::sink())?;
+    Ok(differences)
 }
 
-/// Takes a number in Protocol Buffers' zigzag encoding.
-fn varint(bytes: &mut &[u8]) -> Option<i64> {
+/// Reads a number in Protocol Buffers' zigzag encoding.
+fn varint(bytes: &mut impl Read) -> io::Result<i64> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
-        let (&byte, rest) = bytes.split_first()?;
-        *bytes = rest;
+        let mut byte = [0];
+        bytes.read_exact(&mut byte)?;
+        let [byte] = byte;
         value |= u64::from(byte & 0x7f) << shift;
         if byte < 0x80 {
-            return Some((value >> 1) as i64 ^ -((value & 1) as i64));
+            return Ok((value >> 1) as i64 ^ -((value & 1) as i64));
         }
     }
-    None
+    Err(io::ErrorKind::InvalidData.into())
 }
 
 #[cfg(test)]
@@ -136,9 +129,9 @@ mod tests {
             (&[0x80, 1], 64),
             (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], i64::MIN),
         ] {
-            assert_eq!(varint(&mut &bytes[..]), Some(value), "{bytes:?}");
+            assert_eq!(varint(&mut &bytes[..]).unwrap(), value, "{bytes:?}");
         }
-        assert_eq!(varint(&mut &[0x80_u8][..]), None);
-        assert_eq!(varint(&mut &[0x80_u8; 11][..]), None);
+        assert!(varint(&mut &[0x80_u8][..]).is_err());
+        assert!(varint(&mut &[0x80_u8; 11][..]).is_err());
     }
 }

@@ -180,23 +180,25 @@ fn every_codec_header_tombstone_and_timestamp_comes_back_in_both_libraries() {
 }
 
 #[test]
-fn both_libraries_find_offsets_by_time() {
-    let broker = broker();
-    Raw::connect(broker.addr()).create("t", 1);
-    let (batch, _) = varied();
-    publish(Library::Rdkafka, broker.addr(), &[("compression.type", "none")], &[batch]);
-    let place = TopicPartition { topic: "t".into(), partition: 0 };
-    for library in [Library::Rdkafka, Library::Rskafka] {
-        let mut subscriber = subscriber(library, broker.addr());
-        for (at, offset) in [
-            (At::Earliest, 0),
-            (At::Latest, 200),
-            (At::Timestamp(0), 0),
-            (At::Timestamp(1_700_000_000_077), 77),
-            (At::Timestamp(1_700_000_000_200), 200),
-        ] {
-            let found = subscriber.list_offsets(&[(place.clone(), at)]).unwrap();
-            assert_eq!(found, [offset], "{library} {at:?}");
+fn both_libraries_find_offsets_by_time_with_every_codec() {
+    for codec in CODECS {
+        let broker = broker();
+        Raw::connect(broker.addr()).create("t", 1);
+        let (batch, _) = varied();
+        publish(Library::Rdkafka, broker.addr(), &[("compression.type", codec)], &[batch]);
+        let place = TopicPartition { topic: "t".into(), partition: 0 };
+        for library in [Library::Rdkafka, Library::Rskafka] {
+            let mut subscriber = subscriber(library, broker.addr());
+            for (at, offset) in [
+                (At::Earliest, 0),
+                (At::Latest, 200),
+                (At::Timestamp(0), 0),
+                (At::Timestamp(1_700_000_000_077), 77),
+                (At::Timestamp(1_700_000_000_200), 200),
+            ] {
+                let found = subscriber.list_offsets(&[(place.clone(), at)]).unwrap();
+                assert_eq!(found, [offset], "{library} {at:?} {codec}");
+            }
         }
     }
 }

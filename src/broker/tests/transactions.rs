@@ -94,7 +94,7 @@ impl Raw {
     }
 
     /// The offset that a group has committed for partition 0 of "t"; -1 for none.
-    fn committed(&mut self, group: &str) -> i64 {
+    fn committed_offset(&mut self, group: &str) -> i64 {
         let topic = OffsetFetchRequestTopic { name: "t".into(), partition_indexes: vec![0] };
         let request = OffsetFetchRequest {
             group_id: group.into(),
@@ -121,7 +121,7 @@ impl Raw {
         (error_code, Producer { id: producer_id, epoch: producer_epoch })
     }
 
-    fn commit(&mut self, of: Producer) -> i16 {
+    fn commit_transaction(&mut self, of: Producer) -> i16 {
         self.end(3, of, true).0
     }
 
@@ -247,7 +247,7 @@ fn a_batch_of_a_transaction_is_written_only_where_the_transaction_is() {
     assert_eq!(raw.write(9, Some("x"), 9, &batch(x)), (3, -1));
     assert_eq!(raw.ends(0), (0, 0));
     raw.write_in(x, 0, 0);
-    assert_eq!(raw.commit(x), 0);
+    assert_eq!(raw.commit_transaction(x), 0);
     // Too late.
     assert_eq!(raw.write(9, Some("x"), 0, &in_transaction(&["a"], x, 1)), (48, -1));
     // What is not part of a transaction needs none.
@@ -281,7 +281,7 @@ fn readers_of_committed_records_wait_for_the_end_of_the_transaction() {
 fn an_end_says_the_same_when_it_is_asked_again() {
     let (_broker, mut raw) = with_topic(None);
     let x = raw.producer();
-    assert_eq!(raw.commit(x), 48, "nothing was begun");
+    assert_eq!(raw.commit_transaction(x), 48, "nothing was begun");
     raw.add(3, x, &[("t", &[0, 1])]);
     for _ in 0..2 {
         assert_eq!(raw.end(3, x, true).0, 0);
@@ -340,7 +340,7 @@ fn a_replaced_producer_is_told_so_in_words_that_it_knows() {
     assert_eq!(raw.write(9, Some("x"), 0, &in_transaction(&["a"], old, 1)).0, 47);
     raw.add(3, new, &[("t", &[0])]);
     raw.write_in(new, 0, 0);
-    assert_eq!(raw.commit(new), 0);
+    assert_eq!(raw.commit_transaction(new), 0);
 }
 
 #[test]
@@ -357,7 +357,7 @@ fn offsets_are_taken_for_groups_that_are_part_of_the_transaction() {
     let other = Producer { id: x.id + 1, ..x };
     assert_eq!(raw.commit_offsets(3, other, "g", &[(0, 5)]), [49]);
     assert_eq!(raw.add_offsets(3, other, "g"), 49);
-    assert_eq!(raw.commit(x), 0);
+    assert_eq!(raw.commit_transaction(x), 0);
     assert_eq!(raw.commit_offsets(3, x, "g", &[(0, 5)]), [48]);
 }
 
@@ -375,12 +375,12 @@ fn a_transaction_outlives_a_restart_between_write_and_commit() {
     raw.write_in(x, 0, 1);
     raw.add(3, x, &[("t", &[1])]);
     raw.write_in(x, 1, 0);
-    assert_eq!(raw.commit(x), 0);
+    assert_eq!(raw.commit_transaction(x), 0);
     assert_eq!((raw.ends(0), raw.ends(1)), ((3, 3), (2, 2)));
     broker.stop().unwrap();
     let broker = broker_at(folder.path());
     let mut raw = Raw::connect(broker.addr());
-    assert_eq!(raw.commit(x), 0);
+    assert_eq!(raw.commit_transaction(x), 0);
     assert_eq!(raw.producer(), Producer { id: x.id, epoch: 1 });
 }
 
@@ -431,12 +431,12 @@ fn a_kill_after_the_decision_is_made_good_at_the_next_start() {
                 let aborted = if committed { vec![] } else { vec![(x.id, 0)] };
                 assert_eq!(raw.read_committed(partition, 0).1, aborted);
             }
-            assert_eq!(raw.committed("g"), if committed { 5 } else { -1 });
+            assert_eq!(raw.committed_offset("g"), if committed { 5 } else { -1 });
             assert_eq!(raw.end(3, x, committed).0, 0);
             assert_eq!(raw.end(3, x, !committed).0, 48);
             raw.add(3, x, &[("t", &[0])]);
             raw.write_in(x, 0, 1);
-            assert_eq!(raw.commit(x), 0);
+            assert_eq!(raw.commit_transaction(x), 0);
         }
     }
 }
@@ -452,7 +452,7 @@ fn a_kill_before_the_decision_leaves_the_transaction_open() {
     let after = broker_at(copy.path());
     let mut raw = Raw::connect(after.addr());
     assert_eq!(raw.ends(0), (0, 1));
-    assert_eq!(raw.commit(x), 0);
+    assert_eq!(raw.commit_transaction(x), 0);
     assert_eq!(raw.ends(0), (2, 2));
 }
 
@@ -504,7 +504,7 @@ fn a_transaction_that_takes_too_long_is_aborted_and_its_producer_fenced() {
     assert_eq!(raw.read_committed(0, 0).1, [(x.id, 0)]);
     assert!(begun.elapsed() < LONG / 2);
     assert_eq!(*lines.lock().unwrap(), ["transaction of \"x\" aborted: it took longer than 200 ms"]);
-    assert_eq!(raw.commit(x), 90);
+    assert_eq!(raw.commit_transaction(x), 90);
     assert_eq!(raw.add(1, x, &[("t", &[0])]), [47]);
     assert_eq!(raw.write(9, Some("x"), 0, &in_transaction(&["a"], x, 1)).0, 47);
     assert_eq!(raw.producer(), Producer { id: x.id, epoch: 2 });
@@ -519,7 +519,7 @@ fn a_deleted_topic_does_not_hold_up_a_transaction() {
     raw.write_in(x, 0, 0);
     let delete = DeleteTopicsRequest { topic_names: vec!["u".into()], ..Default::default() };
     raw.ask(&delete, 5);
-    assert_eq!(raw.commit(x), 0);
+    assert_eq!(raw.commit_transaction(x), 0);
     assert_eq!(raw.ends(0), (2, 2));
     // One of the same name is another topic: it was never part of the transaction.
     raw.add(3, x, &[("t", &[0])]);
@@ -527,7 +527,7 @@ fn a_deleted_topic_does_not_hold_up_a_transaction() {
     raw.ask(&delete, 5);
     raw.create("t", 1);
     assert_eq!(raw.write(9, Some("x"), 0, &in_transaction(&["a"], x, 1)).0, 48);
-    assert_eq!(raw.commit(x), 0);
+    assert_eq!(raw.commit_transaction(x), 0);
     assert_eq!(raw.ends(0), (0, 0));
 }
 
@@ -551,7 +551,7 @@ fn a_fault_is_met_by_every_request_of_a_transaction() {
     assert_eq!(raw.end(3, x, true).0, 51);
     assert_eq!(raw.commit_offsets(5, x, "g", &[(0, 1)]), [51]);
     // None of them did anything.
-    assert_eq!(raw.commit(x), 48);
+    assert_eq!(raw.commit_transaction(x), 48);
 }
 
 #[test]

@@ -132,7 +132,6 @@ fn every_announced_version_of_every_api_is_answered() {
                 let group_ids = vec!["consumers".into(), "none".into()];
                 is_answered(&mut raw, &ConsumerGroupDescribeRequest { group_ids, ..Default::default() });
             }
-            other => panic!("{other:?} is announced and not asked here"),
         }
     }
 }

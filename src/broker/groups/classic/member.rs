@@ -105,14 +105,17 @@ impl Member {
 
     /// Ends its waiting for the others, if it waits. Whether it did.
     pub(super) fn answer_join(&mut self, response: JoinGroupResponse<'static>) -> bool {
-        let reply = self.joining.take();
+        let Some(reply) = self.joining.take() else { return false };
         // When the client has hung up, nobody is there to be told.
-        reply.map(|reply| reply.send(response)).is_some()
+        let _ = reply.send(response);
+        true
     }
 
     /// Ends its waiting for an assignment, if it waits. Whether it did.
     pub(super) fn answer_sync(&mut self, response: SyncGroupResponse<'static>) -> bool {
-        self.syncing.take().map(|reply| reply.send(response)).is_some()
+        let Some(reply) = self.syncing.take() else { return false };
+        let _ = reply.send(response);
+        true
     }
 
     /// Ends all waiting, since it is no member any more.

@@ -7,7 +7,9 @@
 //!
 //! - The default heartbeat interval is 1 s, not 5 s. Members learn of a new target by their heartbeats
 //!   alone, and a partition changes hands in up to two of them: a demonstration need not wait for ten
-//!   seconds. Clients send as often as they are told to. With one broker on one machine it costs nothing.
+//!   seconds. Clients send as often as they are told to, and on one machine there are few of them.
+//! - A member's epoch before is remembered until it has another, however many heartbeats go between: it
+//!   may have missed several answers.
 //! - Patterns are resolved and changes of topics noticed at the next heartbeat, not in the background.
 //! - Members of the classic protocol cannot be in such a group (Kafka with
 //!   `group.consumer.migration.policy=disabled`).

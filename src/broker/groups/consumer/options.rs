@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::super::MAX_SIZE;
+
 /// What groups of KIP-848's protocol are run with.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -18,7 +20,7 @@ impl Default for Options {
         Self {
             heartbeat_interval: Duration::from_secs(1),
             session_timeout: Duration::from_secs(45),
-            max_members: 1000,
+            max_members: MAX_SIZE,
         }
     }
 }

@@ -83,9 +83,9 @@ fn the_append_time_takes_the_place_of_the_producers() {
     assert_eq!(appended.log_append_time, Some(1000));
     let mut read = read_all(&log, 0, 2);
     let (header, ..) = batch::split_first(&mut read).unwrap();
-    assert!(header.is_append_time());
-    assert_eq!((header.base_time, header.max_time), (5, 1000));
-    let found = log.offset_for_time(10, &mut |_, _| None).unwrap();
+    assert!(header.has_log_append_time());
+    assert_eq!((header.base_timestamp, header.max_timestamp), (5, 1000));
+    let found = log.offset_for_time(10).unwrap();
     assert_eq!(found, Some(TimedOffset { offset: 0, timestamp: 1000 }));
 }
 

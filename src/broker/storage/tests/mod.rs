@@ -9,6 +9,7 @@ mod retention;
 mod store;
 mod transactions;
 
+use std::io::Write;
 use std::path::Path;
 
 use super::*;
@@ -22,12 +23,19 @@ pub(super) struct Batch {
     value: Vec<u8>,
     attributes: i16,
     producer: (i64, i16, i32),
+    compress: fn(Vec<u8>) -> Vec<u8>,
 }
 
 impl Batch {
     /// `count` records at time 0.
     pub(super) fn of(count: usize) -> Self {
-        Self { times: vec![0; count], value: b"value".to_vec(), attributes: 0, producer: (-1, -1, -1) }
+        Self {
+            times: vec![0; count],
+            value: b"value".to_vec(),
+            attributes: 0,
+            producer: (-1, -1, -1),
+            compress: |bytes| bytes,
+        }
     }
 
     /// One record at each time.
@@ -54,6 +62,11 @@ impl Batch {
     pub(super) fn codec(mut self, codec: i16) -> Self {
         self.attributes |= codec;
         self
+    }
+
+    /// Compresses the records.
+    pub(super) fn compressed(self, codec: i16) -> Self {
+        Self { compress: COMPRESS[codec as usize], ..self.codec(codec) }
     }
 
     pub(super) fn attributes(mut self, bits: i16) -> Self {
@@ -87,7 +100,7 @@ impl Batch {
         checked.extend(epoch.to_be_bytes());
         checked.extend(sequence.to_be_bytes());
         checked.extend(count.to_be_bytes());
-        checked.append(&mut records);
+        checked.append(&mut (self.compress)(records));
         let mut bytes = vec![0; 8];
         bytes.extend((checked.len() as i32 + 9).to_be_bytes());
         bytes.extend((-1_i32).to_be_bytes());
@@ -97,6 +110,23 @@ impl Batch {
         bytes
     }
 }
+
+/// What compresses, by the codec's number.
+const COMPRESS: [fn(Vec<u8>) -> Vec<u8>; 5] = [
+    |bytes| bytes,
+    |bytes| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(&bytes).unwrap();
+        encoder.finish().unwrap()
+    },
+    |bytes| snap::raw::Encoder::new().compress_vec(&bytes).unwrap(),
+    |bytes| {
+        let mut encoder = lz4::EncoderBuilder::new().build(Vec::new()).unwrap();
+        encoder.write_all(&bytes).unwrap();
+        encoder.finish().0
+    },
+    |bytes| zstd::encode_all(&bytes[..], 0).unwrap(),
+];
 
 fn varint(bytes: &mut Vec<u8>, value: i64) {
     let mut rest = ((value << 1) ^ (value >> 63)) as u64;
@@ -150,8 +180,8 @@ pub(super) fn read_all(log: &Log, from: i64, up_to: i64) -> Vec<u8> {
 /// Base offset and bytes of each batch.
 pub(super) fn batches(mut bytes: &[u8]) -> Vec<(i64, Vec<u8>)> {
     let mut found = Vec::new();
-    while let Some(header) = batch::Header::parse(bytes) {
-        let (batch, rest) = bytes.split_at(header.size);
+    while let Some(header) = batch::head(bytes) {
+        let (batch, rest) = bytes.split_at(header.size());
         found.push((header.base_offset, batch.to_vec()));
         bytes = rest;
     }

@@ -160,7 +160,7 @@ impl Both<'_> {
 
     fn look_up(&mut self) {
         let time = self.now - self.random.below(2000) as i64;
-        let found = self.log().offset_for_time(time, &mut |_, _| None).unwrap();
+        let found = self.log().offset_for_time(time).unwrap();
         assert_eq!(found, self.model.first_at(time), "{time}");
         let (from, len) =
             (self.random.below(self.model.next() as u64 + 1) as i64, self.random.below(60) as i64);

@@ -101,10 +101,10 @@ fn times_are_looked_up_to_the_record() {
         }
         for log in [log, open(folder.path(), options)] {
             for time in 0..80 {
-                let found = log.offset_for_time(time, &mut |_, _| None).unwrap();
+                let found = log.offset_for_time(time).unwrap();
                 assert_eq!(found, first_at(&times, time), "{time}");
             }
-            let latest = log.offset_of_max_time(&mut |_, _| None).unwrap();
+            let latest = log.offset_of_max_time().unwrap();
             assert_eq!(latest, Some(TimedOffset { offset: 12, timestamp: 70 }));
         }
     }
@@ -117,34 +117,32 @@ fn times_before_the_start_do_not_count() {
     append(&mut log, &Batch::at(&[90, 20, 30]));
     append(&mut log, &Batch::at(&[40]));
     log.delete_records(1).unwrap();
-    let found = |time| log.offset_for_time(time, &mut |_, _| None).unwrap().map(|found| found.offset);
+    let found = |time| log.offset_for_time(time).unwrap().map(|found| found.offset);
     assert_eq!([0, 25, 35, 41].map(found), [Some(1), Some(2), Some(3), None]);
 }
 
 #[test]
-fn compressed_records_are_found_with_the_callers_help() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut log = open(folder.path(), single());
-    append(&mut log, &Batch::at(&[10]));
-    append(&mut log, &Batch::at(&[20, 30, 40]).codec(3));
-    let mut asked = Vec::new();
-    let exact = log.offset_for_time(25, &mut |codec, bytes| {
-        asked.push(codec);
-        Some(bytes.to_vec())
-    });
-    assert_eq!(exact.unwrap(), Some(TimedOffset { offset: 2, timestamp: 30 }));
-    assert_eq!(asked, [3]);
-    let batch = log.offset_for_time(25, &mut |_, _| None).unwrap();
-    assert_eq!(batch, Some(TimedOffset { offset: 1, timestamp: 40 }));
+fn compressed_records_are_found_to_the_record_and_damaged_ones_by_their_batch() {
+    for codec in [1, 2, 3, 4] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = open(folder.path(), single());
+        append(&mut log, &Batch::at(&[10]));
+        append(&mut log, &Batch::at(&[20, 30, 40]).compressed(codec));
+        let found = |time| log.offset_for_time(time).unwrap();
+        assert_eq!(found(25), Some(TimedOffset { offset: 2, timestamp: 30 }), "{codec}");
+        assert_eq!(found(41), None);
+        append(&mut log, &Batch::at(&[60, 70]).codec(codec));
+        assert_eq!(log.offset_for_time(61).unwrap(), Some(TimedOffset { offset: 4, timestamp: 70 }));
+    }
 }
 
 #[test]
 fn an_empty_log_has_no_times() {
     let folder = tempfile::tempdir().unwrap();
     let mut log = open(folder.path(), single());
-    assert_eq!(log.offset_of_max_time(&mut |_, _| None).unwrap(), None);
+    assert_eq!(log.offset_of_max_time().unwrap(), None);
     append(&mut log, &Batch::at(&[7]));
     log.delete_records(-1).unwrap();
-    assert_eq!(log.offset_of_max_time(&mut |_, _| None).unwrap(), None);
-    assert_eq!(log.offset_for_time(0, &mut |_, _| None).unwrap(), None);
+    assert_eq!(log.offset_of_max_time().unwrap(), None);
+    assert_eq!(log.offset_for_time(0).unwrap(), None);
 }

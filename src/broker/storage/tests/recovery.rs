@@ -28,10 +28,11 @@ fn prefix(sent: &[(i64, Vec<u8>)], count: usize) -> (tempfile::TempDir, Log) {
     let folder = tempfile::tempdir().unwrap();
     let mut log = open(folder.path(), single());
     for (_, bytes) in &sent[..count] {
-        let header = batch::Header::parse(bytes).unwrap();
+        let header = batch::head(bytes).unwrap();
         if header.is_control() {
             let commit = batch::is_commit(bytes);
-            log.append_marker(header.producer_id, header.producer_epoch, commit, header.max_time).unwrap();
+            log.append_marker(header.producer_id, header.producer_epoch, commit, header.max_timestamp)
+                .unwrap();
         } else {
             log.append(&mut bytes.clone(), 0).unwrap();
         }
@@ -119,7 +120,7 @@ fn a_damaged_index_is_made_anew() {
         let log = open(folder.path(), options.clone());
         for time in &times {
             assert_eq!(log.read(*time, 1, 300).unwrap().unwrap().base_offset(), *time);
-            let found = log.offset_for_time(*time, &mut |_, _| None).unwrap().unwrap();
+            let found = log.offset_for_time(*time).unwrap().unwrap();
             assert_eq!(found.offset, *time);
         }
         drop(log);

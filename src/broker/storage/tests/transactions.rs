@@ -38,7 +38,7 @@ fn markers_are_control_batches_that_say_how_it_ended() {
         let (header, bytes, _) = batch::split_first(&mut bytes).unwrap();
         assert!(header.is_control() && header.is_transactional());
         assert_eq!((header.producer_id, header.producer_epoch, header.base_sequence), (9, 2, -1));
-        assert_eq!((header.count, header.base_time, header.max_time), (1, 1234, 1234));
+        assert_eq!((header.records_count, header.base_timestamp, header.max_timestamp), (1, 1234, 1234));
         assert_eq!(batch::is_commit(bytes), commit);
         // Length, attributes, time and offset deltas, key (version, type), value (version, epoch), headers.
         let record = [&[32, 0, 0, 0, 8, 0, 0, 0, u8::from(commit), 12][..], &[0; 7]].concat();
