@@ -9,10 +9,12 @@
 //! - `groups`: consumer groups and committed offsets.
 //! - `transactions`: the producers of transactional ids, and how their transactions end.
 //! - `apis`: what is answered, one file per API.
+//! - [`differences`]: what is not.
 
 mod apis;
 mod code;
 mod connection;
+pub mod differences;
 mod error;
 mod faults;
 mod folder;

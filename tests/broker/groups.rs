@@ -6,6 +6,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::app::{Kps, Library};
+use crate::harness::client::{Ask, Client};
 use crate::harness::kafka::Record;
 use crate::harness::process::Running;
 use crate::harness::unique;
@@ -157,8 +158,14 @@ pub(crate) fn describe(ctx: &Ctx, group: &str) -> Value {
 /// Waits until so many members have so many partitions each.
 #[track_caller]
 pub(crate) fn wait_for_members(ctx: &Ctx, group: &str, members: usize, partitions: usize) {
+    wait_for_members_of(ctx.kafka().helper(), group, members, partitions);
+}
+
+/// As [`wait_for_members`], as this client sees it.
+#[track_caller]
+pub(crate) fn wait_for_members_of(client: &dyn Ask, group: &str, members: usize, partitions: usize) {
     wait_until(|| {
-        let found = match ctx.kafka().helper().ask(&json!({"do": "describe_group", "group": group})) {
+        let found = match client.ask(&json!({"do": "describe_group", "group": group})) {
             Ok(found) => found,
             // Until the first member has joined.
             Err(refusal) if refusal.code == Some(69) => return false,
@@ -296,7 +303,8 @@ fn strategy_and_instance_are_seen_by_java(ctx: &Ctx, library: Library) {
     ];
     let reader = member(ctx, library, &topic, &group).args(EARLIEST).args(args).spawn();
     wait_for_members(ctx, &group, 1, 2);
-    let found = describe(ctx, &group);
+    let java = || ctx.kafka().client(Client::Java).must(&json!({"do": "describe_group", "group": group}));
+    let found = java();
     assert_eq!(found["assignor"], "cooperative-sticky");
     assert_eq!(found["members"][0]["instance_id"], "instance-1");
     assert_eq!(found["members"][0]["client_id"], "client-1");
@@ -304,7 +312,7 @@ fn strategy_and_instance_are_seen_by_java(ctx: &Ctx, library: Library) {
     reader.until_stdout(|out| out == b"a\n");
     reader.signal(Signal::TERM);
     reader.wait().code(143).silent();
-    assert_eq!(describe(ctx, &group)["assignor"], "cooperative-sticky");
+    assert_eq!(java()["assignor"], "cooperative-sticky");
 }
 
 fn a_pattern_in_a_group(ctx: &Ctx, library: Library) {

@@ -62,7 +62,7 @@ type Once = (&'static str, fn(&Ctx));
 type PerLibrary = (&'static str, fn(&Ctx, Library));
 type PerClient = (&'static str, fn(&Ctx, Client));
 
-const ONCE: &[&[Once]] = &[peers::TRIALS, cross::ONCE, settings::ONCE];
+const ONCE: &[&[Once]] = &[peers::TRIALS, cross::ONCE, settings::ONCE, differences::TRIALS];
 const PER_LIBRARY: &[&[PerLibrary]] = &[
     publish::TRIALS,
     subscribe::TRIALS,
@@ -103,8 +103,8 @@ fn declared() -> Vec<Named> {
 }
 
 fn trials() -> Vec<Trial> {
-    let mut trials: Vec<Trial> = process::TRIALS
-        .iter()
+    let apart = process::TRIALS.iter().chain(differences::APART);
+    let mut trials: Vec<Trial> = apart
         .map(|&(name, run)| {
             Trial::test(name, move || {
                 run();

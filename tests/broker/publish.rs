@@ -3,7 +3,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::harness::PATIENCE;
 use crate::harness::app::{Kps, Library};
+use crate::harness::client::Client;
 use crate::harness::kafka::Record;
 use crate::{Ctx, PerLibrary};
 
@@ -28,7 +30,7 @@ pub(crate) const TRIALS: &[PerLibrary] = &[
     ("publish::receipts_say_where_each_record_is", receipts_say_where_each_record_is),
     ("publish::summaries", summaries),
     ("publish::a_slow_pipe_is_not_held_back", a_slow_pipe_is_not_held_back),
-    ("publish::a_million_numbers_come_back", a_million_numbers_come_back),
+    ("publish::a_million_records_of_100_bytes_come_back", a_million_records_of_100_bytes_come_back),
     ("publish::keys_go_where_java_puts_them", keys_go_where_java_puts_them),
     ("publish::keyless_records_are_spread_in_batches", keyless_records_are_spread_in_batches),
     ("publish::closed_input_is_nothing_to_do", closed_input_is_nothing_to_do),
@@ -283,15 +285,19 @@ fn a_slow_pipe_is_not_held_back(ctx: &Ctx, library: Library) {
     reader.wait().ok().prints("first\nsecond\nhalf a line\n");
 }
 
-fn a_million_numbers_come_back(ctx: &Ctx, library: Library) {
+fn a_million_records_of_100_bytes_come_back(ctx: &Ctx, library: Library) {
     const COUNT: usize = 1_000_000;
     let topic = ctx.kafka().topic("million", 3);
-    let numbers: String = (1..=COUNT).map(|n| format!("{n}\n")).collect();
-    let published = Kps::publish(ctx.kafka(), library, &topic).input(numbers).run().ok();
+    // Records of 100 bytes.
+    let numbers: String = (1..=COUNT).map(|n| format!("{n:0>100}\n")).collect();
+    let publish = Kps::publish(ctx.kafka(), library, &topic).limit(2 * PATIENCE);
+    let published = publish.input(numbers).run().ok();
     assert!(published.err().starts_with("1000000 published, 0 failed"), "{published}");
-    let output = Kps::subscribe(ctx.kafka(), library, &topic).args(["--exit"]).run().ok();
+    let subscribe = Kps::subscribe(ctx.kafka(), library, &topic).limit(2 * PATIENCE);
+    let output = subscribe.args(["--exit"]).run().ok();
     let mut seen = vec![false; COUNT];
     for line in output.text().lines() {
+        assert_eq!(line.len(), 100, "{line}");
         let number: usize = line.parse().unwrap();
         assert!(!std::mem::replace(&mut seen[number - 1], true), "{number} came twice");
     }
@@ -314,7 +320,8 @@ fn keys_go_where_java_puts_them(ctx: &Ctx, library: Library) {
     for record in records {
         let key = record.key.unwrap();
         let request = json!({"do": "partition_for", "key": encode(&key), "partitions": PARTITIONS});
-        let expected = ctx.kafka().helper().must(&request)["partition"].as_u64();
+        let java = ctx.kafka().client(Client::Java).must(&request);
+        let expected = java["partition"].as_u64();
         assert_eq!(record.partition.map(u64::from), expected, "{key:?}");
     }
 }

@@ -1,6 +1,6 @@
 //! A broker under test, real or embedded, and what the tests ask of it through another client.
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine;
@@ -36,10 +36,12 @@ impl Kind {
         }
     }
 
-    /// The client that the tests ask unless they name one: Java's where it is installed.
+    /// The client that the tests ask unless they name one: Java's, but of the embedded broker librdkafka where Java is
+    /// not installed or `KPS_TEST_HELPER=librdkafka` says so.
     pub(crate) fn helper(self) -> Client {
+        let asked = || std::env::var("KPS_TEST_HELPER").is_ok_and(|name| name == Client::Librdkafka.name());
         match self {
-            Self::Embedded if java::missing().is_some() => Client::Librdkafka,
+            Self::Embedded if java::missing().is_some() || asked() => Client::Librdkafka,
             _ => Client::Java,
         }
     }
@@ -111,8 +113,10 @@ impl Kafka {
     /// Ends the broker as a power cut would; the embedded one, which lives in this process, at least without a word
     /// to its clients.
     pub(crate) fn kill(self) {
-        if let Node::Kafka(running) = &self.node {
-            running.signal(Signal::KILL);
+        match &self.node {
+            Node::Kafka(running) => running.signal(Signal::KILL),
+            #[cfg(feature = "broker")]
+            Node::Embedded(..) => {}
         }
     }
 
@@ -121,7 +125,7 @@ impl Kafka {
         let lines: Vec<String> = match &self.node {
             Node::Kafka(running) => running.stderr_so_far().lines().map(str::to_owned).collect(),
             #[cfg(feature = "broker")]
-            Node::Embedded(_, lines) => lines.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            Node::Embedded(_, lines) => lines.lock().unwrap().clone(),
         };
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
@@ -211,8 +215,10 @@ impl Kafka {
 
 impl Drop for Kafka {
     fn drop(&mut self) {
-        if let Node::Kafka(running) = &mut self.node {
-            running.end_within(Duration::from_secs(10));
+        match &mut self.node {
+            Node::Kafka(running) => running.end_within(Duration::from_secs(10)),
+            #[cfg(feature = "broker")]
+            Node::Embedded(..) => {}
         }
     }
 }
@@ -239,7 +245,7 @@ fn embedded(dir: Option<&Path>, address: Option<&str>) -> (Node, String) {
     let mut options = Options {
         data: dir.map(Path::to_owned),
         auto_create: false,
-        log: Log::new(move |line| log.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned())),
+        log: Log::new(move |line| log.lock().unwrap().push(line.to_owned())),
         ..Options::default()
     };
     options.consumer_groups.session_timeout = Duration::from_secs(6);

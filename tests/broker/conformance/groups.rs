@@ -5,7 +5,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::groups::{describe, produce_to_four, wait_for_members, wait_until};
+use crate::groups::{describe, produce_to_four, wait_for_members, wait_for_members_of, wait_until};
 use crate::harness::app::{Kps, Library};
 use crate::harness::client::Client;
 use crate::harness::kafka::{Kafka, Record};
@@ -23,7 +23,7 @@ pub(crate) const TRIALS: &[PerClient] = &[("groups::administration", administrat
 /// A program that can be a member of a group.
 #[derive(Clone, Copy, PartialEq)]
 enum Member {
-    #[cfg(feature = "rdkafka")]
+    /// On librdkafka, where that is built in.
     Kps,
     Kcat,
     JavaConsole,
@@ -40,18 +40,14 @@ const MORTAL: [Setting; 2] = [("session.timeout.ms", "6000"), ("heartbeat.interv
 const CONSUMER: [Setting; 1] = [("group.protocol", "consumer")];
 
 impl Member {
-    const ALL: &[Self] = &[
-        #[cfg(feature = "rdkafka")]
-        Self::Kps,
-        Self::Kcat,
-        Self::JavaConsole,
-        Self::Python(Client::Confluent),
-        Self::Python(Client::KafkaPython),
-    ];
+    fn all() -> Vec<Self> {
+        let kps = Library::all().contains(&Library::Rdkafka).then_some(Self::Kps);
+        let python = [Client::Confluent, Client::KafkaPython].map(Self::Python);
+        kps.into_iter().chain([Self::Kcat, Self::JavaConsole]).chain(python).collect()
+    }
 
     fn name(self) -> &'static str {
         match self {
-            #[cfg(feature = "rdkafka")]
             Self::Kps => "kps",
             Self::Kcat => "kcat",
             Self::JavaConsole => "java_console",
@@ -72,7 +68,6 @@ impl Member {
         let settings = earliest.iter().chain(more).map(|(key, value)| format!("{key}={value}"));
         let count = count.map(|count| count.to_string());
         match self {
-            #[cfg(feature = "rdkafka")]
             Self::Kps => {
                 let settings = settings.flat_map(|setting| ["-X".to_owned(), setting]);
                 let count = count.into_iter().flat_map(|count| ["-n".to_owned(), count]);
@@ -127,11 +122,12 @@ fn end(member: Running) -> Output {
 pub(super) fn trials() -> Vec<Named> {
     let mut all: Vec<Named> = Vec::new();
     let mut add = |name: String, run: Box<dyn FnOnce(&Ctx) + Send>| all.push((name, run));
-    for (n, &member) in Member::ALL.iter().enumerate() {
+    let members = Member::all();
+    for (n, &member) in members.iter().enumerate() {
         let name = member.name();
         let killed = move |ctx: &Ctx| the_other_reads_all_when_one_is_killed(ctx, member, &MORTAL);
         add(format!("{name}::groups::the_other_reads_all_when_one_is_killed"), Box::new(killed));
-        let heir = Member::ALL[(n + 1) % Member::ALL.len()];
+        let heir = members[(n + 1) % members.len()];
         let passed = move |ctx: &Ctx| offsets_pass(ctx, member, heir);
         add(format!("{name}::groups::offsets_pass_to_{}", heir.name()), Box::new(passed));
         if let Member::Python(_) = member {
@@ -151,8 +147,10 @@ pub(super) fn trials() -> Vec<Named> {
 fn the_other_reads_all_when_one_is_killed(ctx: &Ctx, member: Member, settings: &[Setting]) {
     let (topic, group) = (ctx.kafka().topic("mortal", 4), unique("group"));
     let start = || member.start(ctx.kafka(), &topic, &group, settings, None);
+    // librdkafka's call for it knows the classic protocol only.
+    let client = if settings == CONSUMER { ctx.kafka().client(Client::Java) } else { ctx.kafka().helper() };
     let [first, second] = [start(), start()];
-    wait_for_members(ctx, &group, 2, 2);
+    wait_for_members_of(client, &group, 2, 2);
     produce_to_four(ctx, &topic, 0..400);
     let mut read = BTreeSet::new();
     for member in [&first, &second] {
@@ -164,7 +162,7 @@ fn the_other_reads_all_when_one_is_killed(ctx: &Ctx, member: Member, settings: &
     first.wait();
     produce_to_four(ctx, &topic, 400..800);
     second.until_stdout(|out| (400..800).all(|number| numbers(out).contains(&number)));
-    wait_for_members(ctx, &group, 1, 4);
+    wait_for_members_of(client, &group, 1, 4);
     end(second);
     let committed = || [0, 1, 2, 3].map(|partition| ctx.kafka().committed(&group, &topic, partition));
     assert_eq!(committed(), [Some(200); 4]);
@@ -256,8 +254,7 @@ fn administration(ctx: &Ctx, client: Client) {
     assert_eq!(client.ask(&of("delete_group")).unwrap_err().code, Some(69));
     assert_eq!(committed(), json!({}));
     assert_eq!(client.ask(&set(7, 1)).unwrap_err().code, Some(3));
-    #[cfg(feature = "rdkafka")]
-    {
+    if Library::all().contains(&Library::Rdkafka) {
         let member = Member::Kps.start(ctx.kafka(), &topic, &group, &[], None);
         wait_for_members(ctx, &group, 1, 2);
         let found = client.must(&of("describe_group"));
@@ -338,7 +335,7 @@ fn java_kafka_consumer_groups_alive(ctx: &Ctx) {
     let (t, g) = (&*topic, &*group);
     let own = |args: &[&str]| java::groups(kafka, &[&["--group", g], args].concat());
     let settings = [("client.id", "member"), ("auto.commit.interval.ms", "100")];
-    let member = Member::ALL[0].start(kafka, t, g, &settings, None);
+    let member = Member::all()[0].start(kafka, t, g, &settings, None);
     wait_until(|| kafka.committed(g, t, 0) == Some(10) && kafka.committed(g, t, 1) == Some(5));
     let id = describe(ctx, g)["members"][0]["member_id"].as_str().unwrap().to_owned();
     let id = &*id;
