@@ -36,6 +36,8 @@ fn the_tables_are_those_the_program_has() {
         ("capabilities", capability::markdown_table()),
         #[cfg(feature = "broker")]
         ("apis", broker::markdown_table()),
+        #[cfg(feature = "broker")]
+        ("differences", broker::differences::markdown_table()),
     ] {
         let (before, found, after) = split(&text, name);
         if bless {
