@@ -45,7 +45,7 @@ pub(super) enum Code {
     GroupIdNotFound = 69,
     FetchSessionIdNotFound = 70,
     InvalidFetchSessionEpoch = 71,
-    UnknownLeaderEpoch = 76,
+    UnknownLeaderEpoch = 75,
     MemberIdRequired = 79,
     GroupMaxSizeReached = 81,
     FencedInstanceId = 82,
