@@ -12,12 +12,12 @@ const LAYERS: [(&str, u8); 19] = [
     ("offset", 1),
     ("settings", 1),
     ("stop", 1),
+    ("wire", 1),
     ("backends", 2),
     ("format", 2),
     ("props", 2),
     ("input", 3),
     ("cli", 4),
-    ("wire", 2),
     ("broker", 4),
     ("commands", 5),
     ("readme", 6),
@@ -35,7 +35,7 @@ const ONLY_IN: [(&str, &[&str]); 10] = [
     ("rdkafka_sys", &["backends/rdkafka/"]),
     ("::rdkafka::", &["backends/rdkafka/"]),
     ("::rskafka::", &["backends/rskafka/"]),
-    ("tokio::", &["backends/rskafka/", "broker/"]),
+    ("tokio::", &["backends/native/", "backends/rskafka/", "broker/", "wire/net/"]),
     ("unsafe {", &["backends/rdkafka/native/"]),
 ];
 
