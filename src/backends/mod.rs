@@ -6,6 +6,8 @@
 pub mod capability;
 mod error;
 mod factory;
+#[cfg(any(feature = "native", feature = "rskafka"))]
+mod mailbox;
 pub mod partitioner;
 #[cfg(feature = "native")]
 mod native;

@@ -20,7 +20,7 @@ use super::calls::{Call, Calls};
 use super::cluster::{Cluster, Link, METADATA_WAIT, pause};
 use super::convert;
 use super::fault::{Class, Fault};
-use super::mailbox::Mailbox;
+use crate::backends::mailbox::Mailbox;
 use super::queue::{Limits, Parcel, Queue, Take};
 use crate::backends::{Error, ErrorKind, Fate};
 

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::convert;
 use super::driver::{Driver, Outcome, Outcomes, Placed, Shared};
-use super::mailbox::lock;
+use crate::backends::mailbox::lock;
 use super::queue::{Cut, Held, Queue, record_size};
 use crate::backends::partitioner::{Partitioner, Strategy};
 use crate::backends::{
