@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::session::Session;
 use super::versions::{self, Versions};
-use super::{Address, Answer, Buffers, Connector, Error, Kind, Result, Sent, Stream};
+use super::{Address, Answer, Buffers, Connector, Error, Kind, Result, Sent, Stream, after};
 use crate::wire::{Api, ApiKey, Frame, Piece, Request, encode_request};
 
 /// The most requests that may wait to be written.
@@ -167,7 +167,7 @@ impl Connection {
         options: &Options,
         runtime: &Handle,
     ) -> Result<Self> {
-        let deadline = Instant::now() + options.setup_timeout;
+        let deadline = after(options.setup_timeout);
         let late = || {
             let text = format!("no connection within {:?}", options.setup_timeout);
             Error::new(Kind::Unreachable, text).at(address)
@@ -365,7 +365,7 @@ struct Unaddressed {
 impl Unaddressed {
     fn to(self, reply: Reply) -> Job {
         let Self { frame, payload, correlation_id, api, version, timeout } = self;
-        let deadline = Instant::now() + timeout;
+        let deadline = after(timeout);
         Job { frame, payload, correlation_id, api, version, timeout, deadline, reply }
     }
 }

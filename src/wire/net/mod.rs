@@ -13,8 +13,10 @@ mod buffers;
 mod cluster;
 mod connection;
 mod error;
+mod link;
 mod lookup;
 mod metadata;
+mod refresh;
 mod session;
 mod transport;
 mod versions;
@@ -25,6 +27,18 @@ pub use buffers::Buffers;
 pub use cluster::{Cluster, Config, Creation, Purpose};
 pub use connection::{Connection, Options, Payload, Pending, Sending};
 pub use error::{Error, Kind, Result, Sent};
-pub use lookup::{Coordinated, FoundOffset, OffsetQuery};
-pub use metadata::{Broker, Leader, Metadata, Partition, Topic, Wanted};
+pub use lookup::{Coordinated, FoundOffset, Isolation, OffsetQuery};
+pub use metadata::{Broker, Leader, Metadata, Partition, Topic};
 pub use transport::{Address, AddressError, BoxFuture, Connector, Plain, Stream};
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Longer than anything is waited for.
+const FAR: Duration = Duration::from_secs(86_400);
+
+/// The moment so much later than now; a day later at most.
+fn after(wait: Duration) -> Instant {
+    Instant::now() + wait.min(FAR)
+}

@@ -8,21 +8,18 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::connection::{Ending, Job, Phase, Reply, Shared};
-use super::{Answer, Buffers, Error, Kind, Sent, Stream};
+use super::{Answer, Buffers, Error, FAR, Kind, Sent, Stream, after};
 use crate::wire::{Piece, Reader, ResponseHeader};
 
 /// The most pieces written at once.
 const SLICES: usize = 64;
 /// No answer is shorter: it has a correlation id.
 const SHORTEST: usize = 4;
-/// When nothing is waited for.
-const FAR: Duration = Duration::from_secs(86_400);
 
 /// Why it ends, and what it was doing.
 type End = (Error, Ending);
@@ -45,7 +42,7 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(stream: Box<dyn Stream>, shared: Arc<Shared>) -> Self {
-        let earliest = Instant::now() + FAR;
+        let earliest = after(FAR);
         Self {
             stream,
             shared,

@@ -12,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 
+use super::after;
+
 /// The port of an address that names none.
 const PORT: u16 = 9092;
 /// The longest host name, in bytes (RFC 1035).
@@ -122,7 +124,7 @@ pub struct Plain {
 impl Connector for Plain {
     fn connect<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<Box<dyn Stream>>> {
         Box::pin(async move {
-            let stream = connect(address, Instant::now() + self.timeout).await?;
+            let stream = connect(address, after(self.timeout)).await?;
             stream.set_nodelay(true)?;
             Ok(Box::new(stream) as Box<dyn Stream>)
         })
