@@ -15,7 +15,7 @@
 //! - [`messages`]: the messages, [`APIS`]: which are served, in which versions.
 //! - [`RequestHeader`], [`Frame`]: what stands around a message.
 //! - [`batch`]: the heads of record batches, which are what a message's records are; [`Codec`]: how
-//!   their records are compressed.
+//!   their records are compressed; [`records`]: writing and reading whole batches.
 
 #[macro_use]
 mod message;
@@ -32,6 +32,7 @@ pub mod messages;
 #[cfg(feature = "native")]
 pub mod net;
 mod reader;
+pub mod records;
 mod writer;
 
 #[cfg(test)]

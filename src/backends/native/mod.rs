@@ -11,16 +11,14 @@ mod produce;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::{Error, ErrorKind, PublishPlan, Publisher, Result, SubscribePlan, Subscriber, not_reached};
 use crate::settings::{KeyId, Settings};
-use crate::wire::net::Cluster;
+use crate::wire::net::{Cluster, Kind};
 
-/// How long a refused first connection is tried again: a broker may be starting.
+/// How long a refused first connection is tried again.
 const REFUSED_FOR: Duration = Duration::from_secs(2);
-/// Pause between two first attempts.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a topic that was just created may be unknown to some brokers.
 const TOPIC_WAIT: Duration = Duration::from_secs(5);
 /// How long the runtime may take to stop: as long as a batch takes to compress.
@@ -55,23 +53,20 @@ fn runtime() -> Result<Runtime> {
     built.map_err(|error| Error::new(ErrorKind::Other, "cannot start the client's thread").with_source(error))
 }
 
-/// The first connection. Refused ones are tried again for 2 s, and in all it takes no longer than
-/// `socket.connection.setup.timeout.ms`.
+/// The first connection. A refused one is tried again for 2 s, since a broker may be starting; in all it
+/// takes no longer than `socket.connection.setup.timeout.ms`.
 ///
 /// # Errors
 /// Naming the addresses.
 async fn reach(cluster: &Cluster, settings: &Settings) -> Result<()> {
     let (start, limit) = (Instant::now(), settings.duration(KeyId::ConnectTimeout));
-    let refused_until = start + REFUSED_FOR.min(limit);
-    loop {
-        match cluster.any(start + limit).await {
-            Ok(_) => return Ok(()),
-            Err(error) if !error.is_retriable() || Instant::now() >= refused_until => {
-                let kind = if error.is_retriable() { ErrorKind::Unreachable } else { errors::kind(&error) };
-                let reason = errors::printable(&error.to_string());
-                return Err(not_reached(kind, &settings.bootstrap(), &reason).with_source(error));
-            }
-            Err(_) => sleep(ASK_AGAIN).await,
-        }
+    let mut reached = cluster.any(start + REFUSED_FOR.min(limit)).await;
+    // Not refused: nothing came of it yet.
+    if reached.as_ref().is_err_and(|error| error.kind() == Kind::TimedOut) {
+        reached = cluster.any(start + limit).await;
     }
+    reached.map(drop).map_err(|error| {
+        let kind = if error.is_retriable() { ErrorKind::Unreachable } else { errors::kind(&error) };
+        not_reached(kind, &settings.bootstrap(), &errors::printable(&error.to_string())).with_source(error)
+    })
 }
