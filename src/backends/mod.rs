@@ -8,9 +8,9 @@ mod error;
 mod factory;
 #[cfg(any(feature = "native", feature = "rskafka"))]
 mod mailbox;
-pub mod partitioner;
 #[cfg(feature = "native")]
 mod native;
+pub mod partitioner;
 #[cfg(feature = "rdkafka")]
 mod rdkafka;
 #[cfg(feature = "rskafka")]

@@ -40,7 +40,8 @@ pub(super) fn cluster(settings: &Settings, max_answer: usize, kept: usize) -> Re
 
 fn bootstrap(settings: &Settings) -> Result<Vec<Address>> {
     let address = |text: String| {
-        Address::parse(&text).map_err(|why| Error::new(ErrorKind::Unsupported, format!("bootstrap.servers: {why}")))
+        Address::parse(&text)
+            .map_err(|why| Error::new(ErrorKind::Unsupported, format!("bootstrap.servers: {why}")))
     };
     settings.bootstrap().into_iter().map(address).collect()
 }

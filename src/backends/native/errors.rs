@@ -57,7 +57,7 @@ pub(super) fn code_kind(code: ErrorCode) -> ErrorKind {
 }
 
 /// A code in words that tell what to do, where there is something to be done.
-fn answer(code: ErrorCode, detail: Option<&str>) -> String {
+pub(super) fn answer(code: ErrorCode, detail: Option<&str>) -> String {
     let text = match code {
         ErrorCode::UnknownTopicOrPartition => "no such topic or partition".to_owned(),
         ErrorCode::InvalidTopic => "not a topic name the broker accepts".to_owned(),
