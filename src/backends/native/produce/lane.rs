@@ -302,30 +302,30 @@ impl Lane {
             let Some(entry) = self.queue.get_mut(at) else { return };
             // Not compressed, as it is taken apart at once.
             let mut plain = Packer::new(crate::wire::Codec::None, None);
-            if entry.content.stamped(None, &mut plain).is_none() || !self.halve(at, tools) {
+            if entry.content.stamped(None, &mut plain).is_none() || self.halve(at, tools).is_none() {
                 return;
             }
         }
     }
 
-    /// Replaces a sealed batch by its halves; false if it cannot be read back.
-    fn halve(&mut self, at: usize, tools: &mut Tools) -> bool {
-        let Some(parcel) = self.queue.get(at).and_then(|entry| entry.content.sealed()).cloned() else {
-            return false;
-        };
+    /// Replaces a sealed batch by its halves, which keep its sequence numbers; none if it cannot be read back,
+    /// else the size of the larger half. Never for one that may have been written.
+    fn halve(&mut self, at: usize, tools: &mut Tools) -> Option<usize> {
+        let parcel = self.queue.get(at)?.content.sealed().cloned()?;
         let middle = parcel.len() / 2;
-        let halves = parcel.divide(2, |n| usize::from(n >= middle), &mut tools.unpacker);
-        let Some(old) = halves.as_ref().ok().and_then(|_| self.queue.remove(at)) else { return false };
-        let mut done = 0;
-        for (n, half) in halves.unwrap_or_default().into_iter().enumerate() {
+        let halves = parcel.divide(2, |n| usize::from(n >= middle), &mut tools.unpacker).ok()?;
+        let old = self.queue.remove(at)?;
+        let (mut done, mut larger) = (0, 0);
+        for (n, half) in halves.into_iter().enumerate() {
             let mut entry = self.entry(Content::Nothing, old.deadline);
             entry.stamp = old.stamp.map(|stamp| stamp.after(done));
-            (entry.behind_gap, entry.in_doubt) = (old.behind_gap, old.in_doubt);
+            entry.behind_gap = old.behind_gap;
             done += half.len();
+            larger = larger.max(half.size());
             entry.content = Content::Filled(half);
             self.queue.insert(at + n, entry);
         }
-        true
+        Some(larger)
     }
 
     /// What became of a batch that was in flight.
@@ -442,13 +442,12 @@ impl Lane {
         self.fail(at, fault.error(&self.place), effects);
     }
 
+    /// The broker looks at the size before anything else: a batch that is too large was not written before
+    /// either.
     fn split(&mut self, at: usize, fault: &Fault, tools: &mut Tools, effects: &mut Effects) {
-        let size = self.queue.get(at).and_then(|entry| entry.content.sealed()).map(|parcel| parcel.size);
-        if !self.halve(at, tools) {
-            return self.fail(at, fault.error(&self.place), effects);
-        }
-        if let Some(size) = size {
-            self.limit.fetch_min((size / 2).max(1), Ordering::Relaxed);
+        match self.halve(at, tools) {
+            Some(larger) => drop(self.limit.fetch_min(larger, Ordering::Relaxed)),
+            None => self.fail(at, fault.error(&self.place), effects),
         }
     }
 

@@ -18,6 +18,9 @@ mod sequence;
 mod tasks;
 mod topics;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
 

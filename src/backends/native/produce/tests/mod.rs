@@ -1,0 +1,3 @@
+//! The producer: its state machine alone, and all of it against brokers.
+
+mod lane;
