@@ -202,7 +202,15 @@ impl Lane {
         let mut before = self.queue.iter().take(at);
         let alone = self.queue.get(at)?.again
             || self.policy.idempotence == Idempotence::Off && before.any(|entry| entry.again);
-        (self.in_flight < self.policy.window && (!alone || at == 0)).then_some(at)
+        (self.in_flight < self.window() && (!alone || at == 0)).then_some(at)
+    }
+
+    /// How many batches may be in flight.
+    fn window(&self) -> usize {
+        match self.policy.idempotence {
+            Idempotence::On if !self.sequences.is_known() => 1,
+            _ => self.policy.window,
+        }
     }
 
     /// The size of the batch that may be sent now, made ready.

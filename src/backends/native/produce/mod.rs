@@ -71,8 +71,8 @@ pub(super) fn open(settings: &Settings, plan: &PublishPlan) -> Result<Box<dyn Pu
     }
     let (orders, inbox) = mpsc::unbounded_channel();
     let mailbox = Arc::<Mailbox<_>>::default();
-    let driver = Driver::new(cluster.clone(), rules, tools, inbox, Arc::clone(&mailbox));
-    runtime.spawn(driver.run());
+    let theirs = (cluster.clone(), Arc::clone(&mailbox));
+    runtime.spawn(async move { Driver::new(theirs.0, rules, tools, inbox, theirs.1).run().await });
     let room = Room::new(size(settings, KeyId::BufferMemory), size(settings, KeyId::QueueMaxMessages).max(1));
     let parts = Parts { runtime, cluster, orders, mailbox, topics, cut, room };
     Ok(Box::new(NativePublisher::new(parts)))

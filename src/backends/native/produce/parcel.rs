@@ -62,10 +62,9 @@ impl Filled {
 
     /// Makes it ready to be sent.
     pub(super) fn seal(self, producer: Option<Producer>, packer: &mut Packer) -> Parcel {
-        let size = self.buffer.size();
+        let charge = self.charge.unwrap_or(self.buffer.size());
         let batch = self.buffer.seal(producer, packer);
-        let charge = self.charge.unwrap_or(size);
-        Parcel { batch, lines: self.lines, payload: self.payload, since: self.since, size, charge }
+        Parcel { batch, lines: self.lines, payload: self.payload, since: self.since, charge }
     }
 }
 
@@ -78,8 +77,6 @@ pub(super) struct Parcel {
     pub(super) payload: u64,
     /// When its first record came.
     pub(super) since: Instant,
-    /// Bytes of the batch before it was compressed.
-    pub(super) size: usize,
     /// Bytes it counts for against `buffer.memory`.
     pub(super) charge: usize,
 }

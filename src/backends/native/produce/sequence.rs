@@ -45,6 +45,9 @@ pub(super) struct Sequences {
     next: i32,
     /// What follows the last acknowledged batch.
     acknowledged: i32,
+    /// A batch with this id was written. Before that the broker takes any number for the first, so that a
+    /// later batch could come before one that is to be sent again.
+    known: bool,
     /// A batch was given up that may have been written: whether the numbers after it are right shows when those
     /// already numbered are answered.
     unresolved: bool,
@@ -70,7 +73,13 @@ impl Sequences {
     pub(super) fn acknowledge(&mut self, stamp: Stamp, records: usize) {
         if self.identity == Some(stamp.identity) {
             self.acknowledged = stamp.after(records).base;
+            self.known = true;
         }
+    }
+
+    /// Whether the broker holds new batches against earlier ones.
+    pub(super) fn is_known(&self) -> bool {
+        self.known
     }
 
     /// A batch was given up of which it is not known whether it was written.
@@ -90,12 +99,13 @@ impl Sequences {
 
     /// Starts again from 0 in the next epoch: what was sent in this one and has not arrived is refused from now on.
     pub(super) fn bump(&mut self) {
-        let (next, spent) = match self.identity {
+        let (identity, spent) = match self.identity {
             Some(Identity { id, epoch: i16::MAX }) => (None, Some(id)),
             Some(Identity { id, epoch }) => (Some(Identity { id, epoch: epoch + 1 }), self.spent),
             None => (None, self.spent),
         };
-        *self = Self { identity: next, spent, ..Self::default() };
+        let known = self.known && identity.is_some();
+        *self = Self { identity, spent, known, ..Self::default() };
     }
 }
 
@@ -159,5 +169,18 @@ mod tests {
         sequences.assign(5, None);
         sequences.acknowledge(old, 5);
         assert_eq!(sequences.acknowledged, 0);
+    }
+
+    #[test]
+    fn an_id_is_known_once_something_was_written_with_it() {
+        let mut sequences = Sequences::default();
+        let first = sequences.assign(5, Some(GIVEN)).unwrap();
+        assert!(!sequences.is_known());
+        sequences.acknowledge(first, 5);
+        sequences.bump();
+        assert!(sequences.is_known());
+        sequences.identity = Some(Identity { epoch: i16::MAX, ..GIVEN });
+        sequences.bump();
+        assert!(!sequences.is_known());
     }
 }
