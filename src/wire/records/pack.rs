@@ -111,9 +111,7 @@ impl Packer {
             How::Gzip(deflate) => gzip(deflate, records, &mut out),
             How::Snappy(encoder) => snappy(encoder, records, &mut out),
             How::Lz4(mode) => lz4(*mode, records, &mut out),
-            How::Zstd(context) => {
-                context.compress2(out.bytes, records).ok().map(|written| out.len = written)
-            }
+            How::Zstd(context) => context.compress2(out.bytes, records).ok().map(|written| out.len = written),
         }?;
         Some(out.len)
     }
