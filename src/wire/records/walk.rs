@@ -136,7 +136,8 @@ impl<'a> Walk<'a> {
     /// The walk without the bytes, to go on with later.
     pub fn pause(self) -> PausedWalk {
         let Self { rest, from, next_offset, leader_epoch, checksums, aborted, skipped, progress } = self;
-        let state = Walk { rest: &[], from, next_offset, leader_epoch, checksums, aborted, skipped, progress };
+        let state =
+            Walk { rest: &[], from, next_offset, leader_epoch, checksums, aborted, skipped, progress };
         PausedWalk { state, left: rest.len() }
     }
 

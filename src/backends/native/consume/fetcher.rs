@@ -296,7 +296,8 @@ impl Fetcher {
 
     /// What was to wait until now.
     pub(super) fn tick(&mut self, now: Instant) {
-        let (due, later): (Vec<_>, Vec<_>) = mem::take(&mut self.pausing).into_iter().partition(|p| p.0 <= now);
+        let (due, later): (Vec<_>, Vec<_>) =
+            mem::take(&mut self.pausing).into_iter().partition(|p| p.0 <= now);
         self.pausing = later;
         for (_, id) in due {
             self.settle(id, now);
@@ -414,6 +415,9 @@ fn given_up(part: &Partition, fault: &Fault, lasted: Duration) -> Error {
 
 impl std::fmt::Debug for Fetcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Fetcher").field("parts", &self.parts).field("brokers", &self.brokers).finish_non_exhaustive()
+        f.debug_struct("Fetcher")
+            .field("parts", &self.parts)
+            .field("brokers", &self.brokers)
+            .finish_non_exhaustive()
     }
 }

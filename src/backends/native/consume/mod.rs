@@ -75,8 +75,7 @@ pub(super) fn open(settings: &Settings, plan: &SubscribePlan) -> Result<Box<dyn 
     let isolation = rules.terms.isolation;
     let theirs = (cluster.clone(), Arc::clone(&mailbox));
     runtime.spawn(async move { Driver::new(theirs.0, rules, limits, inbox, theirs.1, room).run().await });
-    let checksums =
-        if settings.bool(KeyId::CheckCrcs) { Checksums::Verify } else { Checksums::Ignore };
+    let checksums = if settings.bool(KeyId::CheckCrcs) { Checksums::Verify } else { Checksums::Ignore };
     let max_poll = size(settings, KeyId::MaxPollRecords).max(1);
     let parts = Parts { runtime, cluster, orders, mailbox, checksums, isolation, limits, max_poll };
     Ok(Box::new(NativeSubscriber::new(parts)))

@@ -243,7 +243,10 @@ impl Fetcher {
         let (asked, most) = (self.rules.partition_bytes, self.rules.max_batch);
         let Some(part) = self.parts.get_mut(&id) else { return };
         if size > most.into() {
-            let text = format!("{part}: a batch of {size} bytes at offset {}: at most {most} are read", part.position);
+            let text = format!(
+                "{part}: a batch of {size} bytes at offset {}: at most {most} are read",
+                part.position
+            );
             let (tp, position) = (part.of.tp.clone(), part.position);
             let error = Error::new(ErrorKind::BadRecord, text).with_record(tp, position);
             return self.end(id, error);
@@ -323,7 +326,9 @@ impl Fetcher {
 
     /// The offset to go on from, or why there is none.
     pub(super) fn found(&mut self, id: Id, found: Result<i64, Fault>, now: Instant) {
-        let Some(part) = self.parts.get_mut(&id).filter(|part| part.state == State::Resetting) else { return };
+        let Some(part) = self.parts.get_mut(&id).filter(|part| part.state == State::Resetting) else {
+            return;
+        };
         match found {
             Ok(offset) => {
                 let policy = if self.rules.reset == Reset::Latest { "latest" } else { "earliest" };

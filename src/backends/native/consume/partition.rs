@@ -144,7 +144,12 @@ impl Trouble {
     }
 
     /// One more failure. `patience`: with a partition that is not there, and with anything.
-    pub(super) fn again(&mut self, is_unknown: bool, now: Instant, patience: (Duration, Duration)) -> Verdict {
+    pub(super) fn again(
+        &mut self,
+        is_unknown: bool,
+        now: Instant,
+        patience: (Duration, Duration),
+    ) -> Verdict {
         self.tries = self.tries.saturating_add(1);
         let since = is_unknown.then(|| self.unknown_since.unwrap_or(now));
         self.unknown_since = since;

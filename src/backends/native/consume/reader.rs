@@ -29,7 +29,7 @@ struct Place {
 
 /// A span in the middle of which the sink wanted no more.
 #[derive(Debug)]
-struct Paused {
+pub(super) struct Paused {
     walk: PausedWalk,
     records: PausedRecords,
     next: i64,
@@ -98,7 +98,7 @@ impl Reader {
 }
 
 /// Reads a span, from where it was left; gives where it is left again if the taker has enough.
-fn read(
+pub(super) fn read(
     span: &Span,
     bytes: &[u8],
     paused: Option<Paused>,

@@ -17,9 +17,9 @@ use crate::backends::{
     At, Error, ErrorKind, Offsets, Polled, RecordSink, Result, StartAt, Subscriber, TopicPartition, Topics,
     Waker, pattern_takes, unknown_partition, unknown_topic,
 };
+use crate::wire::ErrorCode;
 use crate::wire::net::{self, Cluster, FoundOffset, Isolation, OffsetQuery, Topic};
 use crate::wire::records::Checksums;
-use crate::wire::ErrorCode;
 
 /// What a subscriber is made of.
 #[derive(Debug)]
@@ -96,7 +96,8 @@ impl NativeSubscriber {
     fn matching(&self, pattern: &regex::Regex) -> Result<Vec<Arc<Topic>>> {
         let listed = self.block_on(self.cluster.refresh_all(within(self.limits.connect)))?;
         let listed = listed.map_err(|why| errors::error("listing topics", &why))?;
-        let taken = listed.topics().filter(|topic| topic.error.is_none() && pattern_takes(pattern, &topic.name));
+        let taken =
+            listed.topics().filter(|topic| topic.error.is_none() && pattern_takes(pattern, &topic.name));
         Ok(taken.cloned().collect())
     }
 
@@ -123,9 +124,10 @@ impl NativeSubscriber {
         let deadline = within(self.limits.connect);
         let found = self.block_on(self.cluster.list_offsets(&queries, self.isolation, deadline))?;
         let found = found.map_err(|why| offsets_failed(places, &why))?;
-        let offset = |((tp, _), found): (&(&TopicPartition, i64), std::result::Result<FoundOffset, ErrorCode>)| {
-            found.map(|found| found.offset).map_err(|code| offset_refused(tp, code))
-        };
+        let offset =
+            |((tp, _), found): (&(&TopicPartition, i64), std::result::Result<FoundOffset, ErrorCode>)| {
+                found.map(|found| found.offset).map_err(|code| offset_refused(tp, code))
+            };
         places.iter().zip(found).map(offset).collect()
     }
 
@@ -271,10 +273,10 @@ fn timestamp(at: At) -> i64 {
 }
 
 fn all_of(topic: &Topic) -> impl Iterator<Item = TopicPartition> {
-    topic.partitions.iter().map(|partition| TopicPartition {
-        topic: Arc::clone(&topic.name),
-        partition: partition.index,
-    })
+    topic
+        .partitions
+        .iter()
+        .map(|partition| TopicPartition { topic: Arc::clone(&topic.name), partition: partition.index })
 }
 
 fn offset_refused(tp: &TopicPartition, code: ErrorCode) -> Error {
