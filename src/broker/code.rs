@@ -1,38 +1,7 @@
-//! Kafka's error codes (<https://kafka.apache.org/protocol>, "Error Codes"), and those of storage's
-//! errors.
+//! The error codes of storage's errors.
 
 use super::storage;
-
-/// The errors that are answered with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(i16)]
-pub(super) enum Code {
-    OffsetOutOfRange = 1,
-    CorruptMessage = 2,
-    UnknownTopicOrPartition = 3,
-    MessageTooLarge = 10,
-    InvalidTopic = 17,
-    InvalidRequiredAcks = 21,
-    UnsupportedVersion = 35,
-    TopicAlreadyExists = 36,
-    InvalidPartitions = 37,
-    InvalidReplicationFactor = 38,
-    InvalidReplicaAssignment = 39,
-    InvalidConfig = 40,
-    InvalidRequest = 42,
-    UnsupportedForMessageFormat = 43,
-    OutOfOrderSequenceNumber = 45,
-    DuplicateSequenceNumber = 46,
-    InvalidProducerEpoch = 47,
-    InvalidTxnState = 48,
-    KafkaStorageError = 56,
-    FetchSessionIdNotFound = 70,
-    InvalidFetchSessionEpoch = 71,
-    UnknownLeaderEpoch = 76,
-    InvalidRecord = 87,
-    UnknownTopicId = 100,
-    MismatchedEndpointType = 114,
-}
+pub(super) use crate::wire::ErrorCode as Code;
 
 /// Why something was not done: the code for the client's program, the words for its user.
 #[derive(Debug, Clone, PartialEq, Eq)]

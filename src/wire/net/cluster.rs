@@ -15,7 +15,7 @@ use super::metadata::Wanted;
 use super::refresh::Asking;
 use super::{
     Address, Answer, Backoff, Connection, Connector, Coordinated, Error, FoundOffset, Isolation, Kind,
-    Leader, Metadata, OffsetQuery, Options, Random, Result, Sending, Sent, Topic,
+    Leader, Metadata, OffsetQuery, Options, Plain, Random, Result, Sending, Sent, Topic,
 };
 use crate::wire::{ErrorCode, Request};
 
@@ -66,6 +66,24 @@ pub struct Config {
     pub random: Random,
 }
 
+impl Config {
+    /// Plain connections, and the defaults of the settings.
+    pub fn new(bootstrap: Vec<Address>) -> Self {
+        let options = Options::default();
+        Self {
+            bootstrap,
+            connector: Arc::new(Plain { timeout: options.setup_timeout }),
+            options,
+            request_timeout: Duration::from_secs(30),
+            retry_backoff: Duration::from_millis(100),
+            reconnect_backoff: (Duration::from_millis(50), Duration::from_secs(10)),
+            metadata_max_age: Duration::from_secs(300),
+            creation: Creation::Allowed,
+            random: Random::new(),
+        }
+    }
+}
+
 /// A view of a cluster and the connections to its brokers. Clones are cheap and share both; when the
 /// last one is dropped everything that was started for it ends.
 #[derive(Debug, Clone)]
@@ -80,7 +98,9 @@ struct End(Arc<Inner>);
 
 impl Drop for End {
     fn drop(&mut self) {
-        drop(self.0.tasks().take());
+        // Not under the lock: the tasks hold connections and more.
+        let tasks = self.0.tasks().take();
+        drop(tasks);
         self.0.links().clear();
     }
 }

@@ -175,8 +175,7 @@ impl Connection {
         let stream = timeout_at(deadline, connector.connect(address)).await.map_err(|_| late())?;
         let stream = stream.map_err(|why| refused(address, why))?;
         let connection = Self::start(stream, address, options, runtime);
-        let left = deadline.saturating_duration_since(Instant::now());
-        let spoken = versions::ask(&connection, left).await?;
+        let spoken = versions::ask(&connection, deadline).await?;
         // Nobody else has this connection yet.
         let _ = connection.handle.0.versions.set(spoken);
         Ok(connection)

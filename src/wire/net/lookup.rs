@@ -63,6 +63,9 @@ pub struct FoundOffset {
     pub leader_epoch: Option<i32>,
 }
 
+/// The numbers of the queries by the leader they go to and the request to it.
+type Groups = BTreeMap<(i32, usize), Vec<usize>>;
+
 /// What became of a query that will not fare better.
 pub(super) type Found = std::result::Result<FoundOffset, ErrorCode>;
 
@@ -236,31 +239,32 @@ fn by_leader(
     metadata: &Metadata,
     queries: &[OffsetQuery],
     found: &mut [Option<Found>],
-) -> (BTreeMap<(i32, usize), Vec<usize>>, Option<Error>) {
-    let (mut groups, mut failed) = (BTreeMap::<_, Vec<usize>>::new(), None);
+) -> (Groups, Option<Error>) {
+    let (mut groups, mut failed) = (Groups::new(), None);
     let mut times = HashMap::<(&str, i32), usize>::new();
-    for (number, (query, found)) in queries.iter().zip(found).enumerate() {
-        if found.is_some() {
-            continue;
-        }
-        if let Some(leader) = metadata.leader(&query.topic, query.partition) {
-            let time = times.entry((&query.topic, query.partition)).or_default();
-            groups.entry((leader.id, *time)).or_default().push(number);
-            *time += 1;
-            continue;
-        }
-        let topic = metadata.topic(&query.topic);
-        let code = match topic {
-            Some(topic) if topic.partition(query.partition).is_some() => ErrorCode::LeaderNotAvailable,
-            topic => topic.and_then(|topic| topic.error).unwrap_or(ErrorCode::UnknownTopicOrPartition),
-        };
-        if code.is_retriable() {
-            failed = Some(Error::of_code(code, format_args!("{}[{}]", query.topic, query.partition)));
-        } else {
-            *found = Some(Err(code));
+    let open = queries.iter().zip(found).enumerate().filter(|(_, (_, found))| found.is_none());
+    for (number, (query, found)) in open {
+        match leader(metadata, query) {
+            Ok(leader) => {
+                let time = times.entry((&query.topic, query.partition)).or_default();
+                groups.entry((leader, *time)).or_default().push(number);
+                *time += 1;
+            }
+            Err(code) if code.is_retriable() => {
+                failed = Some(Error::of_code(code, format_args!("{}[{}]", query.topic, query.partition)));
+            }
+            Err(code) => *found = Some(Err(code)),
         }
     }
     (groups, failed)
+}
+
+/// The leader of a query's partition, or why there is none.
+fn leader(metadata: &Metadata, query: &OffsetQuery) -> std::result::Result<i32, ErrorCode> {
+    let topic = metadata.topic(&query.topic).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let partition = topic.partition(query.partition);
+    let partition = partition.ok_or(topic.error.unwrap_or(ErrorCode::UnknownTopicOrPartition))?;
+    partition.leader.ok_or(ErrorCode::LeaderNotAvailable)
 }
 
 /// Keeps an outcome that will not get better; the error of one that may.

@@ -31,6 +31,9 @@ pub use lookup::{Coordinated, FoundOffset, Isolation, OffsetQuery};
 pub use metadata::{Broker, Leader, Metadata, Partition, Topic};
 pub use transport::{Address, AddressError, BoxFuture, Connector, Plain, Stream};
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use tokio::time::Instant;

@@ -272,6 +272,9 @@ impl Drop for Session {
         state.phase = Phase::Ended(error.clone(), ending);
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
+        if let Some((body, _)) = self.incoming.body.take() {
+            self.shared.options.buffers.give(body);
+        }
         let unsent = self.outgoing.drain(..).chain(waiting).map(|job| (job, Sent::No));
         for (job, sent) in self.in_flight.drain(..).map(|job| (job, Sent::Maybe)).chain(unsent) {
             drop(job.payload);

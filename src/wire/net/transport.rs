@@ -153,3 +153,68 @@ async fn connect(address: &Address, deadline: Instant) -> io::Result<TcpStream> 
 fn too_late(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, what)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_and_written_back() {
+        for (text, host, port, written) in [
+            ("a:1", "a", 1, "a:1"),
+            ("kafka.example.com", "kafka.example.com", 9092, "kafka.example.com:9092"),
+            ("[::1]:65535", "::1", 65535, "[::1]:65535"),
+            ("[fe80::1%eth0]", "fe80::1%eth0", 9092, "[fe80::1%eth0]:9092"),
+            ("127.0.0.1:9", "127.0.0.1", 9, "127.0.0.1:9"),
+        ] {
+            let address = Address::parse(text).unwrap();
+            assert_eq!((address.host(), address.port()), (host, port), "{text}");
+            assert_eq!(address.to_string(), written);
+            assert_eq!(Address::parse(written), Ok(address));
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_on_one_line() {
+        for text in [
+            "",
+            ":1",
+            "a:",
+            "a:0",
+            "a:65536",
+            "a:-1",
+            "a:+1",
+            "a:1:2",
+            "::1",
+            "::1:9092",
+            "[::1",
+            "[a]:1",
+            "[]",
+            "[::1]x",
+            "[::1]1",
+            "[::zz]:1",
+            "a b:1",
+            "a\n:1",
+            "\x1b[2J:1",
+            "x://a:1",
+        ] {
+            let error = Address::parse(text).unwrap_err().to_string();
+            assert!(error.ends_with("is not host:port") && !error.contains(char::is_control), "{error}");
+        }
+        assert!(Address::parse(&"a".repeat(256)).is_err());
+    }
+
+    #[test]
+    fn what_a_broker_tells_is_checked_as_well() {
+        assert_eq!(Address::new("::1", 1).unwrap().to_string(), "[::1]:1");
+        for (host, port) in [("a", 0), ("a", -1), ("a", 65536), ("", 1), ("a:1", 1), ("a\u{7}", 1)] {
+            assert!(Address::new(host, port).is_err(), "{host:?} {port}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_resolved_is_an_error() {
+        let address = Address::new("no..name", 1).unwrap();
+        assert!(connect(&address, after(Duration::from_secs(60))).await.is_err());
+    }
+}

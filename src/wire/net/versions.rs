@@ -1,6 +1,6 @@
 //! What a broker speaks: the first question on each connection.
 
-use std::time::Duration;
+use tokio::time::Instant;
 
 use super::{Answer, Connection, Error, Kind, Result};
 use crate::wire::messages::{ApiVersionRange, ApiVersionsRequest, ApiVersionsResponse};
@@ -42,18 +42,18 @@ impl Versions {
 
 /// Asks a broker what it speaks. A broker that does not know the version of the question answers it in
 /// version 0 with error 35; it is asked again in a version that it knows.
-pub(super) async fn ask(connection: &Connection, within: Duration) -> Result<Versions> {
+pub(super) async fn ask(connection: &Connection, deadline: Instant) -> Result<Versions> {
     let api = ApiKey::ApiVersions.api();
-    let answer = question(connection, api.max, within).await?;
-    let ranges = match understood(&answer)? {
+    let answer = question(connection, api.max, deadline).await?;
+    let ranges = match understood(connection, &answer)? {
         Some(ranges) => ranges,
         None => {
             let told: ApiVersionsResponse<'_> = answer.read_as(0)?;
             let range = told.api_keys.iter().find(|range| range.api_key == api.key as i16);
             let version = range.and_then(|range| api.newest_in_common(range.min_version, range.max_version));
             let version = version.filter(|version| *version < api.max).unwrap_or(0);
-            let answer = question(connection, version, within).await?;
-            understood(&answer)?.ok_or_else(|| {
+            let answer = question(connection, version, deadline).await?;
+            understood(connection, &answer)?.ok_or_else(|| {
                 Error::of_code(ErrorCode::UnsupportedVersion, "ApiVersions").at(connection.address())
             })?
         }
@@ -65,12 +65,13 @@ pub(super) async fn ask(connection: &Connection, within: Duration) -> Result<Ver
     Ok(versions)
 }
 
-async fn question(connection: &Connection, version: i16, within: Duration) -> Result<Answer> {
+async fn question(connection: &Connection, version: i16, deadline: Instant) -> Result<Answer> {
     let request = ApiVersionsRequest {
         client_software_name: SOFTWARE.0.into(),
         client_software_version: SOFTWARE.1.into(),
     };
-    let asked = connection.send_as(&request, version, within).await;
+    let left = deadline.saturating_duration_since(Instant::now());
+    let asked = connection.send_as(&request, version, left).await;
     asked.map_err(|error| match error.kind() {
         Kind::Closed => {
             let text = "it closed the connection when asked what it speaks: it is no Kafka broker, older than \
@@ -82,12 +83,13 @@ async fn question(connection: &Connection, version: i16, within: Duration) -> Re
 }
 
 /// The versions told; none if the version of the question was not understood.
-fn understood(answer: &Answer) -> Result<Option<Vec<ApiVersionRange>>> {
+fn understood(connection: &Connection, answer: &Answer) -> Result<Option<Vec<ApiVersionRange>>> {
     let unsupported = (ErrorCode::UnsupportedVersion as i16).to_be_bytes();
     if answer.message().starts_with(&unsupported) {
         return Ok(None);
     }
     let told: ApiVersionsResponse<'_> = answer.read()?;
-    ErrorCode::check(told.error_code).map_err(|code| Error::of_code(code, "ApiVersions"))?;
+    ErrorCode::check(told.error_code)
+        .map_err(|code| Error::of_code(code, "ApiVersions").at(connection.address()))?;
     Ok(Some(told.api_keys))
 }
