@@ -52,7 +52,7 @@ impl<'a> RecordHeaders<'a> {
     /// Takes them off the end of a record.
     #[inline]
     fn take(mut rest: &'a [u8]) -> Result<Self, Wrong> {
-        let count = varint::take_int(&mut rest).ok_or(Wrong::Varint)?;
+        let count = int(&mut rest)?;
         let headers = Self { bytes: rest, count: usize::try_from(count).map_err(|_| Wrong::Length(count))? };
         if count > 0 {
             rest = headers.check()?;
@@ -91,10 +91,22 @@ fn take_header<'a>(rest: &mut &'a [u8]) -> Result<(&'a [u8], Option<&'a [u8]>), 
     Ok((take_bytes(rest)?.ok_or(Wrong::Length(-1))?, take_bytes(rest)?))
 }
 
+#[inline]
+fn int(rest: &mut &[u8]) -> Result<i32, Wrong> {
+    varint::take_int(rest).ok_or_else(|| no_number(rest))
+}
+
+/// Why there is no number at the front.
+#[cold]
+fn no_number(rest: &[u8]) -> Wrong {
+    let ends = rest.len() >= varint::LONGEST || rest.iter().any(|byte| *byte < 0x80);
+    if ends { Wrong::Varint } else { Wrong::CutOff }
+}
+
 /// Takes a length and as many bytes; none for a length of -1.
 #[inline]
 fn take_bytes<'a>(rest: &mut &'a [u8]) -> Result<Option<&'a [u8]>, Wrong> {
-    match varint::take_int(rest).ok_or(Wrong::Varint)? {
+    match int(rest)? {
         -1 => Ok(None),
         len => take(rest, len).map(Some),
     }
@@ -185,12 +197,12 @@ impl<'a> BatchRecords<'a> {
 
     #[inline]
     fn record(&mut self) -> Result<DecodedRecord<'a>, Wrong> {
-        let length = varint::take_int(&mut self.rest).ok_or(Wrong::Varint)?;
+        let length = int(&mut self.rest)?;
         let mut rest = take(&mut self.rest, length)?;
         // Attributes, of which none are defined.
         rest = rest.get(1..).ok_or(Wrong::CutOff)?;
-        let time_delta = varint::take_long(&mut rest).ok_or(Wrong::Varint)?;
-        let offset_delta = varint::take_int(&mut rest).ok_or(Wrong::Varint)?;
+        let time_delta = varint::take_long(&mut rest).ok_or_else(|| no_number(rest))?;
+        let offset_delta = int(&mut rest)?;
         if offset_delta < self.least_delta || offset_delta > self.head.last_offset_delta {
             return Err(Wrong::Offset(offset_delta));
         }
@@ -204,14 +216,13 @@ impl<'a> BatchRecords<'a> {
     }
 
     #[cold]
-    fn fail(&mut self, wrong: Wrong) -> RecordsError {
+    fn fail(&mut self, wrong: Wrong, were_left: usize) -> RecordsError {
         let count = self.head.records_count.unsigned_abs();
         let index = count - self.left;
-        let flaw = match self.rest.is_empty() && wrong == Wrong::Varint {
-            true => Flaw::Missing(index, count),
-            false => Flaw::Record { index, wrong },
-        };
-        self.end(flaw)
+        self.end(match were_left {
+            0 => Flaw::Missing(index, count),
+            _ => Flaw::Record { index, wrong },
+        })
     }
 
     #[cold]
@@ -227,8 +238,9 @@ impl<'a> Iterator for BatchRecords<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         while self.left > 0 {
+            let were_left = self.rest.len();
             match self.record() {
-                Err(wrong) => return Some(Err(self.fail(wrong))),
+                Err(wrong) => return Some(Err(self.fail(wrong, were_left))),
                 Ok(record) => {
                     self.left -= 1;
                     if record.offset >= self.from {

@@ -106,6 +106,7 @@ impl Unpacker {
         }
         if self.used == self.bytes.len() {
             let len = (2 * self.used).max(FIRST).min(self.limit + 1);
+            self.bytes.reserve_exact(len - self.used);
             self.bytes.resize(len, 0);
         }
         Ok(self.bytes.get_mut(self.used..).unwrap_or_default())

@@ -1,6 +1,9 @@
 //! The numbers in a record: groups of seven bits in zigzag order, as Protocol Buffers writes them. Most
 //! take one byte or two, so these have paths of their own.
 
+/// The most bytes that a number takes.
+pub(super) const LONGEST: usize = 10;
+
 /// Bytes that a number takes.
 #[inline]
 pub(super) fn size(value: i64) -> usize {
@@ -40,7 +43,12 @@ pub(super) fn take_int(rest: &mut &[u8]) -> Option<i32> {
             *rest = tail;
             Some(unzigzag(u64::from(a & 0x7f) | u64::from(b) << 7) as i32)
         }
-        _ => i32::try_from(unzigzag(take_groups(rest)?)).ok(),
+        _ => {
+            let mut tail = *rest;
+            let value = i32::try_from(unzigzag(take_groups(&mut tail)?)).ok()?;
+            *rest = tail;
+            Some(value)
+        }
     }
 }
 
@@ -59,9 +67,9 @@ pub(super) fn take_long(rest: &mut &[u8]) -> Option<i64> {
 #[inline(never)]
 fn take_groups(rest: &mut &[u8]) -> Option<u64> {
     let mut groups = 0;
-    for (at, &byte) in rest.iter().enumerate().take(10) {
-        // The tenth byte has room for one bit.
-        if at == 9 && byte > 1 {
+    for (at, &byte) in rest.iter().enumerate().take(LONGEST) {
+        // The last byte has room for one bit.
+        if at == LONGEST - 1 && byte > 1 {
             return None;
         }
         groups |= u64::from(byte & 0x7f) << (7 * at);

@@ -11,8 +11,8 @@ use super::unpack::Unpacker;
 const LEAST_LENGTH: i32 = 14;
 /// Where a batch names its format.
 const MAGIC_AT: usize = 16;
-/// Formats that there have been.
-const FORMATS: std::ops::RangeInclusive<u8> = 0..=2;
+/// The format that is read.
+const MAGIC: u8 = 2;
 
 /// Whether checksums are looked at (`check.crcs`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,8 +173,9 @@ impl<'a> Walk<'a> {
                 Some(Ok(batch))
             }
             Err(error) => {
+                let (magic, base_offset) = (self.rest.get(MAGIC_AT).copied(), error.base_offset());
                 match claimed(self.rest).and_then(|size| self.rest.get(size..)) {
-                    Some(rest) => self.step_over(rest, error.base_offset(), None),
+                    Some(rest) => self.step_over(rest, magic.unwrap_or(MAGIC), base_offset, None),
                     None => self.progress = Progress::Broken,
                 }
                 Some(Err(error.into()))
@@ -192,7 +193,7 @@ impl<'a> Walk<'a> {
             Checksums::Ignore => Ok(()),
         };
         if let Err(error) = checked {
-            self.step_over(self.rest, head.base_offset, Some(head.next_offset()));
+            self.step_over(self.rest, MAGIC, head.base_offset, Some(head.next_offset()));
             return Err(error.into());
         }
         let from = self.pass(head);
@@ -238,10 +239,10 @@ impl<'a> Walk<'a> {
 
     /// Goes on behind a batch in error, if what follows looks like one: its length is as untrusted as
     /// the rest of it. Under `read_committed` it may have ended a transaction, so the broker must be asked.
-    fn step_over(&mut self, rest: &'a [u8], base_offset: i64, next_offset: Option<i64>) {
+    fn step_over(&mut self, rest: &'a [u8], magic: u8, base_offset: i64, next_offset: Option<i64>) {
         let follows = rest.first_chunk().map(|offset| i64::from_be_bytes(*offset));
         let is_sound = follows.is_none_or(|follows| follows > base_offset)
-            && rest.get(MAGIC_AT).is_none_or(|magic| FORMATS.contains(magic));
+            && rest.get(MAGIC_AT).is_none_or(|next| [magic, MAGIC].contains(next));
         if !is_sound || self.aborted.is_some() {
             self.progress = Progress::Broken;
         }
