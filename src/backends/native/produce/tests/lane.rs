@@ -605,13 +605,13 @@ fn any_order_of_faults_keeps_the_records_in_order_and_once() {
         let mut bench = Bench::with(|_| {});
         let mut broker = Broker::default();
         for _ in 0..60 {
-            if random.next() % 2 == 0 {
-                bench.push(1 + random.next() % 4);
+            if random.number() % 2 == 0 {
+                bench.push(1 + random.number() % 4);
             }
             let mut cut = false;
             for ticket in bench.send_all() {
-                cut |= random.next().is_multiple_of(6);
-                match (cut, random.next() % 8) {
+                cut |= random.number().is_multiple_of(6);
+                match (cut, random.number() % 8) {
                     // It arrived, or not; then the connection is gone for all that follow.
                     (true, 0..4) => {
                         let _ = broker.append(&ticket);
