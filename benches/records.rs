@@ -1,6 +1,9 @@
 //! Cost per record of writing and reading batches: `cargo bench --bench records`. Records of 100 bytes that look
 //! like log lines, without key, in batches of about 1 MB, or 16 KB.
+#![allow(clippy::unwrap_used, reason = "a benchmark, not reachable by input")]
+
 use std::hint::black_box;
+use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use kps::record::NoHeaders;
@@ -107,5 +110,10 @@ fn stamp(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, encode, decode, stamp);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(20).warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2));
+    targets = encode, decode, stamp
+}
 criterion_main!(benches);

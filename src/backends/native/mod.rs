@@ -5,6 +5,7 @@
 //! (`wire::net`). Between them pass batches and frames, never single records.
 
 mod config;
+mod consume;
 mod errors;
 mod produce;
 
@@ -42,9 +43,9 @@ pub(super) fn open_publisher(settings: &Settings, plan: &PublishPlan) -> Result<
 /// Opens a subscriber.
 ///
 /// # Errors
-/// `Unsupported`: reading is the other half of this client.
-pub(super) fn open_subscriber(_: &Settings, _: &SubscribePlan) -> Result<Box<dyn Subscriber>> {
-    Err(Error::new(ErrorKind::Unsupported, "native: reading is not there yet"))
+/// `Unreachable` within `socket.connection.setup.timeout.ms`, naming the addresses; `Unsupported` for a group.
+pub(super) fn open_subscriber(settings: &Settings, plan: &SubscribePlan) -> Result<Box<dyn Subscriber>> {
+    consume::open(settings, plan)
 }
 
 /// One worker: it seals, compresses, writes and reads; the command's thread does the rest.

@@ -5,6 +5,7 @@ use super::super::codec::Codec;
 use super::error::{Flaw, RecordsError, Wrong};
 use super::unpack::Unpacker;
 use super::varint;
+use super::walk::last;
 use crate::record::{EachHeader, Headers, RecordRef, TimestampType};
 
 /// A record, borrowed from fetched bytes or from what they were decompressed to.
@@ -195,6 +196,13 @@ impl<'a> BatchRecords<'a> {
         (self.head.partition_leader_epoch >= 0).then_some(self.head.partition_leader_epoch)
     }
 
+    /// What is left, without the bytes, to go on with later.
+    pub fn pause(self) -> PausedRecords {
+        let Self { head, time, rest, left, least_delta, from } = self;
+        let state = BatchRecords { head, time, rest: &[], left, least_delta, from };
+        PausedRecords { state, left: rest.len() }
+    }
+
     #[inline]
     fn record(&mut self) -> Result<DecodedRecord<'a>, Wrong> {
         let length = int(&mut self.rest)?;
@@ -229,6 +237,22 @@ impl<'a> BatchRecords<'a> {
     fn end(&mut self, flaw: Flaw) -> RecordsError {
         (self.left, self.rest) = (0, &[]);
         RecordsError::Content { base_offset: self.head.base_offset, flaw }
+    }
+}
+
+/// Records of a batch that are to be read later.
+#[derive(Debug)]
+pub struct PausedRecords {
+    state: BatchRecords<'static>,
+    left: usize,
+}
+
+impl PausedRecords {
+    /// Goes on. `walked` are the bytes up to the batch's end; the unpacker is the one that the batch was opened
+    /// with, and has opened none since.
+    pub fn resume<'a>(self, walked: &'a [u8], unpacker: &'a Unpacker) -> BatchRecords<'a> {
+        let source = if self.state.head.compression() == 0 { walked } else { unpacker.unpacked() };
+        BatchRecords { rest: last(source, self.left), ..self.state }
     }
 }
 

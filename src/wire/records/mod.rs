@@ -19,9 +19,9 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-pub use decode::{BatchRecords, DecodedRecord, Marker, Outcome, RecordHeaders};
+pub use decode::{BatchRecords, DecodedRecord, Marker, Outcome, PausedRecords, RecordHeaders};
 pub use encode::{BatchBuffer, Producer, SealedBatch, TooLong, Transaction};
 pub use error::{Flaw, RecordsError, Wrong};
 pub use pack::Packer;
 pub use unpack::{DECOMPRESSED_MAX, Unpacker};
-pub use walk::{Checksums, End, Part, Skipped, Walk};
+pub use walk::{Checksums, End, Part, PausedWalk, Skipped, Walk};

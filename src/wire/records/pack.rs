@@ -41,7 +41,7 @@ pub struct Packer {
 enum How {
     None,
     Gzip(Compress),
-    Snappy(snap::raw::Encoder),
+    Snappy(Box<snap::raw::Encoder>),
     Lz4(CompressionMode),
     Zstd(CCtx<'static>),
 }
@@ -59,7 +59,7 @@ impl Packer {
         let how = match codec {
             Codec::None => How::None,
             Codec::Gzip => How::Gzip(Compress::new(gzip_level(level), false)),
-            Codec::Snappy => How::Snappy(snap::raw::Encoder::new()),
+            Codec::Snappy => How::Snappy(Box::new(snap::raw::Encoder::new())),
             Codec::Lz4 => How::Lz4(lz4_mode(level)),
             Codec::Zstd => zstd_context(level).map_or(How::None, How::Zstd),
         };

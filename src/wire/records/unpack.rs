@@ -73,7 +73,12 @@ impl Unpacker {
             Codec::Zstd => self.unpack_zstd(packed)?,
             _ => self.fill(codec, codec.reader(packed).map_err(damaged)?)?,
         }
-        Ok(self.bytes.get(..self.used).unwrap_or_default())
+        Ok(self.unpacked())
+    }
+
+    /// What was decompressed last.
+    pub(super) fn unpacked(&self) -> &[u8] {
+        self.bytes.get(..self.used).unwrap_or_default()
     }
 
     fn unpack_zstd(&mut self, packed: &[u8]) -> Result<(), Flaw> {

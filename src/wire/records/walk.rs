@@ -75,6 +75,25 @@ pub struct Walk<'a> {
     progress: Progress,
 }
 
+/// A [`Walk`] that is to go on later.
+#[derive(Debug)]
+pub struct PausedWalk {
+    state: Walk<'static>,
+    left: usize,
+}
+
+impl PausedWalk {
+    /// Goes on in the same bytes.
+    pub fn resume(self, bytes: &[u8]) -> Walk<'_> {
+        Walk { rest: last(bytes, self.left), ..self.state }
+    }
+}
+
+/// The last bytes of these.
+pub(super) fn last(bytes: &[u8], count: usize) -> &[u8] {
+    bytes.get(bytes.len().saturating_sub(count)..).unwrap_or_default()
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
     /// No batch that is asked for yet.
@@ -107,6 +126,19 @@ impl<'a> Walk<'a> {
     /// offsets.
     pub fn committed(self, aborted: impl IntoIterator<Item = (i64, i64)>) -> Self {
         Self { aborted: Some(Aborted::new(aborted)), ..self }
+    }
+
+    /// Bytes that are not walked over yet.
+    pub fn left(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// The walk without the bytes, to go on with later.
+    pub fn pause(self) -> PausedWalk {
+        let Self { rest, from, next_offset, leader_epoch, checksums, aborted, skipped, progress } = self;
+        let state =
+            Walk { rest: &[], from, next_offset, leader_epoch, checksums, aborted, skipped, progress };
+        PausedWalk { state, left: rest.len() }
     }
 
     /// Where to fetch next: after the last batch that was walked over, whatever is left of it.
