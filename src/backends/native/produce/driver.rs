@@ -191,8 +191,7 @@ impl Driver {
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let taken = self.take_orders(cx);
-            let mut progress = taken;
+            let mut progress = self.take_orders(cx);
             while let Poll::Ready(event) = self.tasks.poll_next(cx) {
                 self.handle(event);
                 progress = progress.or(Progress::Some);
@@ -205,8 +204,9 @@ impl Driver {
             }
             match progress {
                 Progress::Over => return Poll::Ready(()),
-                Progress::None => return Poll::Pending,
-                Progress::Some => {}
+                // Each must be looked at once, to know whom to wake.
+                Progress::None if !self.tasks.is_fresh() => return Poll::Pending,
+                Progress::None | Progress::Some => {}
             }
         }
     }

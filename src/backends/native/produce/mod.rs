@@ -24,6 +24,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use super::config::{self, size};
@@ -60,15 +61,18 @@ const RUN: usize = 64 << 10;
 pub(super) fn open(settings: &Settings, plan: &PublishPlan) -> Result<Box<dyn Publisher>> {
     let (rules, tools) = (rules(settings, plan), tools(settings)?);
     let cut = cut(settings);
-    let mut topics = Topics::new(strategy(settings)?, cut.bytes.min(RUN), plan.partition);
+    let topics = Topics::new(strategy(settings)?, cut.bytes.min(RUN), plan.partition);
+    let config = config::cluster(settings, MAX_ANSWER, KEPT)?;
     let runtime = runtime()?;
-    let cluster = Cluster::new(config::cluster(settings, MAX_ANSWER, KEPT)?, runtime.handle());
-    runtime.block_on(reach(&cluster, settings))?;
-    let name = plan.topic.as_deref();
-    match name {
-        Some(name) => topics.add_own(name, publisher::find(&runtime, &cluster, name)?)?,
-        None => topics.add_none(),
-    }
+    let cluster = Cluster::new(config, runtime.handle());
+    let topics = match connect(&runtime, &cluster, topics, settings, plan) {
+        Ok(topics) => topics,
+        Err(error) => {
+            // Not to wait for a name that does not resolve.
+            runtime.shutdown_background();
+            return Err(error);
+        }
+    };
     let (orders, inbox) = mpsc::unbounded_channel();
     let mailbox = Arc::<Mailbox<_>>::default();
     let theirs = (cluster.clone(), Arc::clone(&mailbox));
@@ -76,6 +80,21 @@ pub(super) fn open(settings: &Settings, plan: &PublishPlan) -> Result<Box<dyn Pu
     let room = Room::new(size(settings, KeyId::BufferMemory), size(settings, KeyId::QueueMaxMessages).max(1));
     let parts = Parts { runtime, cluster, orders, mailbox, topics, cut, room };
     Ok(Box::new(NativePublisher::new(parts)))
+}
+
+fn connect(
+    runtime: &Runtime,
+    cluster: &Cluster,
+    mut topics: Topics,
+    settings: &Settings,
+    plan: &PublishPlan,
+) -> Result<Topics> {
+    runtime.block_on(reach(cluster, settings))?;
+    match plan.topic.as_deref() {
+        Some(name) => topics.add_own(name, publisher::find(runtime, cluster, name)?)?,
+        None => topics.add_none(),
+    }
+    Ok(topics)
 }
 
 fn rules(settings: &Settings, plan: &PublishPlan) -> Rules {

@@ -2,8 +2,9 @@
 
 use crate::wire::records::BatchBuffer;
 
-/// Bytes of buffers kept for later batches. With those that are filled and under way it bounds the memory.
-const KEPT: usize = 8 << 20;
+/// Bytes of buffers kept for later batches: as much as is under way by default, so that none is let go and
+/// needed again.
+const KEPT: usize = 16 << 20;
 /// How many times more than it is wanted for a kept buffer may hold: many partitions with little each would
 /// otherwise take the buffers of a few with much.
 const FITS: usize = 4;
@@ -98,7 +99,7 @@ mod tests {
     fn only_so_much_is_kept() {
         let mut pool = Pool::default();
         (0..20).for_each(|_| pool.give(BatchBuffer::with_capacity(1 << 20)));
-        assert_eq!((pool.buffers.len(), pool.bytes), (8, KEPT));
+        assert_eq!((pool.buffers.len(), pool.bytes), (16, KEPT));
     }
 
     #[test]

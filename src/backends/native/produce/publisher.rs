@@ -162,7 +162,7 @@ impl NativePublisher {
             -1 => (round.time, Timed::Here),
             timestamp => (timestamp, Timed::ByInput),
         };
-        let filled = self.filled(topic, at, round.now);
+        let Some(filled) = self.filled(topic, at, round.now) else { return Err(unknown_topic("")) };
         let before = if filled.len() == 0 { 0 } else { filled.size() };
         let origin = Origin { line: span.line, source: round.source.as_ref(), timed };
         filled.append(timestamp, key, value, headers, origin).map_err(|why| too_large(size, why))?;
@@ -176,16 +176,16 @@ impl NativePublisher {
 
     /// The batch of a partition, begun if need be.
     #[inline]
-    fn filled(&mut self, topic: usize, at: usize, now: Instant) -> &mut Filled {
+    fn filled(&mut self, topic: usize, at: usize, now: Instant) -> Option<&mut Filled> {
         let Self { lanes, pool, filling, opened, parts, .. } = self;
         if lanes.len() <= topic {
             lanes.resize_with(topic + 1, Vec::new);
         }
-        let lanes = &mut lanes[topic];
+        let lanes = lanes.get_mut(topic)?;
         if lanes.len() <= at {
             lanes.resize_with(at + 1, || None);
         }
-        let open = lanes[at].get_or_insert_with(|| {
+        let open = lanes.get_mut(at)?.get_or_insert_with(|| {
             let limit = Arc::new(AtomicUsize::new(usize::MAX));
             let place = TopicPartition { topic: parts.topics.name(topic), partition: at as i32 };
             // Nobody to take it means nobody to tell: the end of the other thread is seen in `poll`.
@@ -193,10 +193,10 @@ impl NativePublisher {
             *opened += 1;
             Open { lane: *opened - 1, filled: None, expected: FIRST, limit }
         });
-        open.filled.get_or_insert_with(|| {
+        Some(open.filled.get_or_insert_with(|| {
             filling.push_back((now, topic, at));
             Filled::new(pool.take(open.expected), now)
-        })
+        }))
     }
 
     /// Hands a partition's batch over if a record of `size` bytes does not fit into it.
@@ -221,9 +221,9 @@ impl NativePublisher {
     fn close_batch(&mut self, topic: usize, at: usize) -> Option<(usize, Filled)> {
         let open = self.lanes.get_mut(topic)?.get_mut(at)?.as_mut()?;
         let filled = open.filled.take()?;
-        // Full ones are followed by full ones.
+        // Full ones are followed by full ones, and others by those of about their size.
         let most = self.parts.cut.bytes;
-        open.expected = if filled.size() > most / 2 { most } else { filled.size().max(FIRST) };
+        open.expected = if filled.size() > most / 2 { most } else { (filled.size() * 9 / 8).max(FIRST) };
         Some((open.lane, filled))
     }
 
@@ -296,14 +296,14 @@ impl NativePublisher {
     }
 
     /// Tells of everything that is still without an outcome.
-    fn abandon(&mut self, sink: &mut dyn ReportSink) -> Result<()> {
+    fn abandon(&mut self, sink: &mut dyn ReportSink) {
         self.hand_over_until(None);
         let _ = self.parts.orders.send(Order::Abandon);
         let limit = Instant::now() + ABANDON;
         while self.owed() > 0 && Instant::now() < limit {
-            self.poll(limit.saturating_duration_since(Instant::now()), sink)?;
+            // What ends it was told before.
+            let _ = self.poll(limit.saturating_duration_since(Instant::now()), sink);
         }
-        Ok(())
     }
 }
 
@@ -361,9 +361,9 @@ impl Publisher for NativePublisher {
             }
             ended = self.poll(left, sink);
         }
-        let abandoned = self.abandon(sink);
+        self.abandon(sink);
         self.parts.runtime.shutdown_timeout(STOP);
-        ended.and(abandoned)
+        ended.map(drop)
     }
 }
 

@@ -8,37 +8,48 @@ use std::task::{Context, Poll};
 pub(super) type Task<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Futures that run until they are done. There are few: each wake-up looks at all.
-pub(super) struct Tasks<T>(Vec<Task<T>>);
+pub(super) struct Tasks<T> {
+    tasks: Vec<Task<T>>,
+    /// Some were never looked at.
+    fresh: bool,
+}
 
 impl<T> Default for Tasks<T> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self { tasks: Vec::new(), fresh: false }
     }
 }
 
 impl<T> Tasks<T> {
     pub(super) fn push(&mut self, task: impl Future<Output = T> + Send + 'static) {
-        self.0.push(Box::pin(task));
+        self.tasks.push(Box::pin(task));
+        self.fresh = true;
+    }
+
+    /// Whether some are there that were never driven.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.fresh
     }
 
     /// Drives all of them; ready with the outcome of the first that is done.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<T> {
-        for at in 0..self.0.len() {
-            if let Some(task) = self.0.get_mut(at)
+        for at in 0..self.tasks.len() {
+            if let Some(task) = self.tasks.get_mut(at)
                 && let Poll::Ready(outcome) = task.as_mut().poll(cx)
             {
                 // In their order, so that answers that came together are taken in turn.
-                drop(self.0.remove(at));
+                drop(self.tasks.remove(at));
                 return Poll::Ready(outcome);
             }
         }
+        self.fresh = false;
         Poll::Pending
     }
 }
 
 impl<T> fmt::Debug for Tasks<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Tasks({})", self.0.len())
+        write!(f, "Tasks({})", self.tasks.len())
     }
 }
 
@@ -55,9 +66,11 @@ mod tests {
         tasks.push(pending());
         tasks.push(ready(1));
         tasks.push(ready(2));
+        assert!(tasks.is_fresh());
         let mut cx = Context::from_waker(Waker::noop());
         assert_eq!(tasks.poll_next(&mut cx), Poll::Ready(1));
         assert_eq!(tasks.poll_next(&mut cx), Poll::Ready(2));
         assert_eq!(tasks.poll_next(&mut cx), Poll::Pending);
+        assert!(!tasks.is_fresh());
     }
 }
