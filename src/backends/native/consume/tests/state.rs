@@ -654,6 +654,37 @@ fn a_throttled_client_waits_as_long_as_it_is_told() {
 }
 
 #[test]
+fn a_throttle_without_measure_is_not_waited_for() {
+    let mut bench = Bench::new(1);
+    bench.ask();
+    let response = FetchResponse { throttle_time_ms: i32::MAX, session_id: 7, ..Default::default() };
+    bench.fetcher.answered(1, &response, &Anywhere, bench.now);
+    bench.pass(Duration::from_secs(60));
+    bench.ask();
+}
+
+#[test]
+fn many_brokers_share_what_may_be_on_its_way() {
+    let mut all = rules();
+    all.terms.max_bytes = 2 << 20;
+    let mut bench = Bench::with(0, all);
+    let leaders = (0..32).map(|p| (p, Ok(Leader { id: p, epoch: 0 }))).collect();
+    bench.learn(Arc::new(Known(leaders)));
+    bench.assign(0..32, 0);
+    let asks = bench.fetcher.asks(bench.now);
+    assert_eq!(asks.iter().map(|ask| ask.max_bytes).collect::<Vec<_>>(), [512 << 10; 32]);
+}
+
+#[test]
+fn a_topic_that_may_not_be_read_ends_the_reading_at_once() {
+    let mut bench = Bench::new(0);
+    bench.learn(Known::with(0, Err(ErrorCode::TopicAuthorizationFailed)));
+    bench.assign(0..1, 0);
+    assert_eq!(bench.told(), ["Authorization t[0]: no permission for this topic"]);
+    assert!(bench.fetcher.next_time().is_none());
+}
+
+#[test]
 fn leaders_that_change_take_their_partitions_along() {
     let mut bench = Bench::new(2);
     bench.ask();
