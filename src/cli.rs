@@ -37,7 +37,7 @@ pub struct GlobalArgs {
         global = true
     )]
     bootstrap_server: Option<String>,
-    /// Client library: auto, rdkafka or rskafka [default: auto]
+    /// Client library: auto, native, rdkafka or rskafka [default: auto]
     #[arg(long, value_name = "NAME", global = true)]
     library: Option<String>,
     /// A set of values for a purpose: high-throughput or low-latency

@@ -19,5 +19,5 @@ pub mod record;
 pub mod settings;
 pub mod stop;
 pub mod units;
-#[cfg(feature = "broker")]
+#[cfg(any(feature = "broker", feature = "native"))]
 pub mod wire;

@@ -170,6 +170,12 @@ impl Batch {
         Self { bytes: Vec::with_capacity(capacity), ..Self::default() }
     }
 
+    /// An empty one for as many records of the same kind, whose arena has room for `capacity` bytes.
+    pub fn emptied(&self, capacity: usize) -> Self {
+        let records = self.spans.len() + self.spans.len() / 8;
+        Self { spans: Vec::with_capacity(records), ..Self::with_capacity(capacity) }
+    }
+
     /// Forgets the records, keeps the memory.
     pub fn clear(&mut self) {
         self.bytes.clear();

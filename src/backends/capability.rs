@@ -23,6 +23,8 @@ pub struct Capability {
     pub name: &'static str,
     /// What it is, for users.
     pub doc: &'static str,
+    /// Of our own.
+    pub native: Support,
     /// Of librdkafka.
     pub rdkafka: Support,
     /// Of rskafka.
@@ -52,6 +54,7 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "groups",
         doc: "consumer groups: membership, committed offsets (`-g`, `kafka.consumer.group.id`)",
+        native: No,
         rdkafka: Yes,
         rskafka: No,
         asked: ByGroup,
@@ -59,6 +62,7 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "acks_0_1",
         doc: "`acks` 0 and 1",
+        native: Yes,
         rdkafka: Yes,
         rskafka: Stronger("runs as acks=all: stronger and slower"),
         asked: By(&[(KeyId::Acks, &["0", "1"])]),
@@ -66,6 +70,7 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "idempotence",
         doc: "`enable.idempotence`: no duplicates and no reordering through retries",
+        native: Yes,
         rdkafka: Yes,
         rskafka: No,
         asked: By(&[(KeyId::EnableIdempotence, &["true"])]),
@@ -73,6 +78,7 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "transactions",
         doc: "publishing all of the input in one transaction (`transactional.id`)",
+        native: No,
         rdkafka: Yes,
         rskafka: No,
         asked: By(&[(KeyId::TransactionalId, &[])]),
@@ -80,6 +86,7 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "compression_level",
         doc: "`compression.level`",
+        native: Yes,
         rdkafka: Yes,
         rskafka: No,
         asked: By(&[(KeyId::CompressionLevel, &[])]),
@@ -87,6 +94,7 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "partitioners",
         doc: "partitioners other than Java's murmur2, `consistent` and `random` (`fnv1a`, `fnv1a_random`)",
+        native: Yes,
         rdkafka: Yes,
         rskafka: No,
         asked: By(&[(KeyId::Partitioner, &["fnv1a", "fnv1a_random"])]),
@@ -94,6 +102,7 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "read_uncommitted",
         doc: "`isolation.level=read_uncommitted`",
+        native: Yes,
         rdkafka: Yes,
         rskafka: No,
         asked: By(&[(KeyId::IsolationLevel, &["read_uncommitted"])]),
@@ -101,6 +110,7 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "skip_crc_check",
         doc: "`check.crcs=false`",
+        native: Yes,
         rdkafka: Yes,
         rskafka: Stronger("checks every batch all the same"),
         asked: By(&[(KeyId::CheckCrcs, &["false"])]),
@@ -108,6 +118,7 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "rack",
         doc: "reading from the nearest replica (`client.rack`)",
+        native: Yes,
         rdkafka: Yes,
         rskafka: No,
         asked: By(&[(KeyId::ClientRack, &[])]),
@@ -115,6 +126,7 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "sticky_assignor",
         doc: "`partition.assignment.strategy=sticky` (the eager one; `cooperative-sticky` is there)",
+        native: No,
         rdkafka: No,
         rskafka: No,
         asked: By(&[(KeyId::AssignmentStrategy, &["sticky"])]),
@@ -122,6 +134,7 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "tls_sasl",
         doc: "TLS and SASL (`security.protocol` and what goes with it)",
+        native: No,
         rdkafka: Yes,
         rskafka: No,
         asked: By(&[
@@ -138,6 +151,7 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "librdkafka_settings",
         doc: "librdkafka's own settings (`kafka.rdkafka.KEY`)",
+        native: No,
         rdkafka: Yes,
         rskafka: No,
         asked: ByPassthrough,
@@ -145,6 +159,7 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "header_order",
         doc: "headers with order and duplicates kept, null values, names that are not UTF-8",
+        native: Yes,
         rdkafka: Yes,
         rskafka: No,
         asked: InData,
@@ -152,6 +167,7 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "transactional_topics",
         doc: "reading topics that hold transactions, without aborted records",
+        native: Yes,
         rdkafka: Yes,
         rskafka: No,
         asked: InData,
@@ -159,6 +175,7 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "exact_under_quota",
         doc: "no record sent again when the broker throttles the producer (a quota)",
+        native: Yes,
         rdkafka: Yes,
         rskafka: No,
         asked: InData,
@@ -166,6 +183,7 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "timestamp_zero",
         doc: "publishing a record with timestamp 0",
+        native: Yes,
         rdkafka: No,
         rskafka: Yes,
         asked: InData,
@@ -176,6 +194,7 @@ impl Capability {
     /// How far this library can do it.
     pub fn of(&self, library: Library) -> Support {
         match library {
+            Library::Native => self.native,
             Library::Rdkafka => self.rdkafka,
             Library::Rskafka => self.rskafka,
         }
@@ -235,26 +254,29 @@ pub(super) fn check(library: Library, settings: &Settings, purpose: Purpose) -> 
 }
 
 fn lack(capability: &Capability, library: Library, what: &str, place: &Place) -> String {
-    let able = Library::ALL.into_iter().find(|l| matches!(capability.of(*l), Yes | Stronger(_)));
-    let way_out = match able {
-        Some(able) if is_available(able) => format!("--library {able} can"),
-        Some(able) => format!("{able} can, build with --features {able}"),
+    let can = |library: &Library| matches!(capability.of(*library), Yes | Stronger(_));
+    let able: Vec<Library> = Library::ALL.into_iter().filter(can).collect();
+    let here: Vec<&str> = able.iter().filter(|l| is_available(**l)).map(|l| l.name()).collect();
+    let way_out = match able.first() {
         None => "no library here can".to_owned(),
+        Some(first) if here.is_empty() => format!("{first} can, build with --features {first}"),
+        Some(_) => format!("--library {} can", here.join(" or ")),
     };
     format!("{what} ({place}): {library} cannot do this, {way_out}")
 }
 
 /// The table for the README.
 pub fn markdown_table() -> String {
-    let mut out = String::from("| capability | what it is | rdkafka | rskafka |\n|---|---|---|---|\n");
+    let mut out =
+        String::from("| capability | what it is | native | rdkafka | rskafka |\n|---|---|---|---|---|\n");
     for c in CAPABILITIES {
         let cell = |s| match s {
             Yes => "yes",
             No => "no",
             Stronger(how) => how,
         };
-        let (rd, rs) = (cell(c.rdkafka), cell(c.rskafka));
-        out.push_str(&format!("| `{}` | {} | {rd} | {rs} |\n", c.name, c.doc));
+        let [native, rdkafka, rskafka] = Library::ALL.map(|library| cell(c.of(library)));
+        out.push_str(&format!("| `{}` | {} | {native} | {rdkafka} | {rskafka} |\n", c.name, c.doc));
     }
     out
 }

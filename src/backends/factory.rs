@@ -70,6 +70,7 @@ pub fn available() -> Vec<Library> {
 /// True when the library is built in.
 pub fn is_available(library: Library) -> bool {
     match library {
+        Library::Native => cfg!(feature = "native"),
         Library::Rdkafka => cfg!(feature = "rdkafka"),
         Library::Rskafka => cfg!(feature = "rskafka"),
     }
@@ -78,6 +79,8 @@ pub fn is_available(library: Library) -> bool {
 /// Version and compiled-in features of a library that is here.
 pub fn build_of(library: Library) -> Option<(String, Vec<String>)> {
     match library {
+        #[cfg(feature = "native")]
+        Library::Native => Some(super::native::build()),
         #[cfg(feature = "rdkafka")]
         Library::Rdkafka => Some(super::rdkafka::build()),
         #[cfg(feature = "rskafka")]
@@ -148,6 +151,8 @@ fn held_against(
 /// As the library's own.
 pub fn open_publisher(chosen: &Chosen, plan: &PublishPlan) -> super::Result<Box<dyn Publisher>> {
     match chosen.library {
+        #[cfg(feature = "native")]
+        Library::Native => super::native::open_publisher(&chosen.settings, plan),
         #[cfg(feature = "rdkafka")]
         Library::Rdkafka => super::rdkafka::open_publisher(&chosen.settings, plan),
         #[cfg(feature = "rskafka")]
@@ -163,6 +168,8 @@ pub fn open_publisher(chosen: &Chosen, plan: &PublishPlan) -> super::Result<Box<
 /// As the library's own.
 pub fn open_subscriber(chosen: &Chosen, plan: &SubscribePlan) -> super::Result<Box<dyn Subscriber>> {
     match chosen.library {
+        #[cfg(feature = "native")]
+        Library::Native => super::native::open_subscriber(&chosen.settings, plan),
         #[cfg(feature = "rdkafka")]
         Library::Rdkafka => super::rdkafka::open_subscriber(&chosen.settings, plan),
         #[cfg(feature = "rskafka")]

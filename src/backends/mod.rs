@@ -6,6 +6,10 @@
 pub mod capability;
 mod error;
 mod factory;
+#[cfg(any(feature = "native", feature = "rskafka"))]
+mod mailbox;
+#[cfg(feature = "native")]
+mod native;
 pub mod partitioner;
 #[cfg(feature = "rdkafka")]
 mod rdkafka;
@@ -114,14 +118,14 @@ pub struct SubscribePlan {
 }
 
 /// True when a pattern takes a topic: it matches, and an internal topic only when asked for by name.
-#[cfg(any(feature = "rdkafka", feature = "rskafka"))]
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 fn pattern_takes(pattern: &regex::Regex, topic: &str) -> bool {
     let internal = pattern.as_str().trim_start_matches('^').starts_with("__");
     (internal || !topic.starts_with("__")) && pattern.is_match(topic)
 }
 
 /// No such topic, in the same words from every library.
-#[cfg(any(feature = "rdkafka", feature = "rskafka"))]
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 fn unknown_topic(topic: &str) -> Error {
     let text = format!(
         "unknown topic {topic}: create it, or allow the broker to create topics (auto.create.topics.enable)"
@@ -130,13 +134,13 @@ fn unknown_topic(topic: &str) -> Error {
 }
 
 /// No broker could be used, in the same words from every library.
-#[cfg(any(feature = "rdkafka", feature = "rskafka"))]
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 fn not_reached(kind: ErrorKind, servers: &[String], reason: &str) -> Error {
     Error::new(kind, format!("no broker reached at {}: {reason}", servers.join(",")))
 }
 
 /// A record that is too large by itself, in the same words from every library.
-#[cfg(any(feature = "rdkafka", feature = "rskafka"))]
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 fn too_large(bytes: usize, limit: impl fmt::Display) -> Error {
     let text = format!("record of {bytes} bytes is larger than max.request.size {limit}");
     Error::new(ErrorKind::TooLarge, text)

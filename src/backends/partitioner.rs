@@ -103,6 +103,11 @@ impl Partitioner {
         self.sticky = None;
     }
 
+    /// Whether a record with this key may go to any partition.
+    pub fn spreads(&self, key: Option<&[u8]>) -> bool {
+        self.strategy.hash == Hash::None || self.hashed_key(key).is_none()
+    }
+
     /// The key to hash; `None` for a record to spread.
     fn hashed_key<'k>(&self, key: Option<&'k [u8]>) -> Option<&'k [u8]> {
         match key {

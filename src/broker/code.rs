@@ -1,67 +1,7 @@
-//! Kafka's error codes (<https://kafka.apache.org/protocol>, "Error Codes"), and those of storage's
-//! errors.
+//! The error codes of storage's errors.
 
 use super::storage;
-
-/// The errors that are answered with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(i16)]
-pub(super) enum Code {
-    OffsetOutOfRange = 1,
-    CorruptMessage = 2,
-    UnknownTopicOrPartition = 3,
-    MessageTooLarge = 10,
-    OffsetMetadataTooLarge = 12,
-    CoordinatorNotAvailable = 15,
-    NotCoordinator = 16,
-    InvalidTopic = 17,
-    NotEnoughReplicas = 19,
-    InvalidRequiredAcks = 21,
-    IllegalGeneration = 22,
-    InconsistentGroupProtocol = 23,
-    InvalidGroupId = 24,
-    UnknownMemberId = 25,
-    InvalidSessionTimeout = 26,
-    RebalanceInProgress = 27,
-    UnsupportedVersion = 35,
-    TopicAlreadyExists = 36,
-    InvalidPartitions = 37,
-    InvalidReplicationFactor = 38,
-    InvalidReplicaAssignment = 39,
-    InvalidConfig = 40,
-    InvalidRequest = 42,
-    UnsupportedForMessageFormat = 43,
-    PolicyViolation = 44,
-    OutOfOrderSequenceNumber = 45,
-    InvalidProducerEpoch = 47,
-    InvalidTxnState = 48,
-    InvalidProducerIdMapping = 49,
-    InvalidTransactionTimeout = 50,
-    ConcurrentTransactions = 51,
-    TransactionalIdAuthorizationFailed = 53,
-    OperationNotAttempted = 55,
-    KafkaStorageError = 56,
-    NonEmptyGroup = 68,
-    GroupIdNotFound = 69,
-    FetchSessionIdNotFound = 70,
-    InvalidFetchSessionEpoch = 71,
-    UnknownLeaderEpoch = 75,
-    MemberIdRequired = 79,
-    GroupMaxSizeReached = 81,
-    FencedInstanceId = 82,
-    GroupSubscribedToTopic = 86,
-    InvalidRecord = 87,
-    UnstableOffsetCommit = 88,
-    ProducerFenced = 90,
-    UnknownTopicId = 100,
-    FencedMemberEpoch = 110,
-    UnreleasedInstanceId = 111,
-    UnsupportedAssignor = 112,
-    StaleMemberEpoch = 113,
-    MismatchedEndpointType = 114,
-    TransactionAbortable = 120,
-    InvalidRegularExpression = 128,
-}
+pub(super) use crate::wire::ErrorCode as Code;
 
 /// Why something was not done: the code for the client's program, the words for its user.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -41,6 +41,7 @@ fn recommended() -> Option<Library> {
 /// What a library costs, and where the figure comes from.
 fn performance(library: Library) -> &'static str {
     match library {
+        Library::Native => include_str!("../../benches/figures/native.txt").trim_ascii(),
         Library::Rdkafka => include_str!("../../benches/figures/rdkafka.txt").trim_ascii(),
         Library::Rskafka => include_str!("../../benches/figures/rskafka.txt").trim_ascii(),
     }
@@ -88,7 +89,7 @@ fn text() -> String {
         let _ = writeln!(out, "{library:8} {here}{best}");
         let _ = writeln!(out, "{:8} {}", "", performance(library));
     }
-    let _ = writeln!(out, "\n{:24} {:8} {:8} ", "capability", "rdkafka", "rskafka");
+    let _ = writeln!(out, "\n{:24} {:8} {:8} {:8} ", "capability", "native", "rdkafka", "rskafka");
     for c in CAPABILITIES {
         let cell = |s| match s {
             Support::Yes => "yes",
@@ -96,7 +97,8 @@ fn text() -> String {
             Support::Stronger(_) => "stronger",
         };
         let doc = c.doc.replace('`', "");
-        let _ = writeln!(out, "{:24} {:8} {:8} {doc}", c.name, cell(c.rdkafka), cell(c.rskafka));
+        let [native, rdkafka, rskafka] = Library::ALL.map(|library| cell(c.of(library)));
+        let _ = writeln!(out, "{:24} {native:8} {rdkafka:8} {rskafka:8} {doc}", c.name);
     }
     out
 }

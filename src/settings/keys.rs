@@ -178,7 +178,7 @@ const I32: i64 = i32::MAX as i64;
 #[rustfmt::skip]
 /// All settings.
 pub const KEYS: &[Key] = &[
-    row(KeyId::Library, "library", Role::Tool, Kind::Choice(&["auto", "rdkafka", "rskafka"]))
+    row(KeyId::Library, "library", Role::Tool, Kind::Choice(&["auto", "native", "rdkafka", "rskafka"]))
         .not_librdkafka().flag("--library").default("auto")
         .synonyms(&[("confluent-kafka", "rdkafka"), ("confluent_kafka", "rdkafka"), ("librdkafka", "rdkafka"),
                     ("kafka-python", "rskafka"), ("kafka_python", "rskafka")])

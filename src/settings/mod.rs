@@ -28,6 +28,8 @@ use value::Value;
 /// A client library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Library {
+    /// Our own, pure Rust.
+    Native,
     /// librdkafka through the `rdkafka` crate.
     Rdkafka,
     /// Pure Rust, through the `rskafka` crate.
@@ -36,7 +38,7 @@ pub enum Library {
 
 impl Library {
     /// All there are, in the order `auto` prefers them.
-    pub const ALL: [Self; 2] = [Self::Rdkafka, Self::Rskafka];
+    pub const ALL: [Self; 3] = [Self::Native, Self::Rdkafka, Self::Rskafka];
 
     /// The library of this name, or of a name the Python libraries are known by.
     pub fn named(name: &str) -> Option<Self> {
@@ -45,9 +47,16 @@ impl Library {
         Self::ALL.into_iter().find(|library| library.name() == meant)
     }
 
+    /// True when a setting that a file has for this library only is one for `other`: ours takes what is
+    /// meant for the other pure-Rust one, since both know settings by their Java names.
+    fn is_meant_for(self, other: Self) -> bool {
+        self == other || (self, other) == (Self::Rskafka, Self::Native)
+    }
+
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Native => "native",
             Self::Rdkafka => "rdkafka",
             Self::Rskafka => "rskafka",
         }

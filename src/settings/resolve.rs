@@ -26,7 +26,7 @@ impl Reading<'_> {
     }
 
     fn counts_for(&self, side: Side, library: Library) -> bool {
-        self.entry.scope.covers(side) && self.entry.only.is_none_or(|only| only == library)
+        self.entry.scope.covers(side) && self.entry.only.is_none_or(|only| only.is_meant_for(library))
     }
 }
 
@@ -49,6 +49,7 @@ impl Layers {
     pub fn library(&self) -> Result<(Choice, Place), Mistakes> {
         let settings = self.resolve(Side::Producer, Library::Rdkafka)?;
         let choice = match settings.text(KeyId::Library) {
+            Some("native") => Choice::Only(Library::Native),
             Some("rdkafka") => Choice::Only(Library::Rdkafka),
             Some("rskafka") => Choice::Only(Library::Rskafka),
             _ => Choice::Auto,

@@ -13,6 +13,10 @@ pub const HEAD: usize = 61;
 pub(crate) const BEFORE_LENGTH: usize = 12;
 /// Where the format's version stands, in every version.
 const MAGIC_AT: usize = 16;
+/// The format's version.
+const MAGIC: u8 = 2;
+/// Where the checksum stands.
+const CRC_AT: usize = 17;
 /// From where on the checksum covers a batch.
 pub const CHECKED_FROM: usize = 21;
 
@@ -56,6 +60,18 @@ pub enum BatchError {
         /// How much larger the last offset is than the first.
         last_offset_delta: i32,
     },
+}
+
+impl BatchError {
+    /// The batch's first offset.
+    pub fn base_offset(&self) -> i64 {
+        match *self {
+            Self::Magic { base_offset, .. }
+            | Self::Length { base_offset, .. }
+            | Self::Checksum { base_offset }
+            | Self::Count { base_offset, .. } => base_offset,
+        }
+    }
 }
 
 /// The head of a record batch.
@@ -109,7 +125,7 @@ impl BatchHead {
     /// Older formats are told as soon as the byte that names them is there: they can be shorter.
     fn magic_is_known(bytes: &[u8]) -> Result<(), BatchError> {
         match (bytes.first_chunk(), bytes.get(MAGIC_AT)) {
-            (Some(offset), Some(&magic)) if magic != 2 => {
+            (Some(offset), Some(&magic)) if magic != MAGIC => {
                 Err(BatchError::Magic { magic: magic as i8, base_offset: i64::from_be_bytes(*offset) })
             }
             _ => Ok(()),
@@ -134,6 +150,33 @@ impl BatchHead {
             base_sequence: r.i32().ok()?,
             records_count: r.i32().ok()?,
         })
+    }
+
+    /// Writes it over the first bytes of a batch and sets the checksum there (and here) to that of
+    /// what follows. Does nothing with fewer bytes than a head has.
+    pub fn write(&mut self, batch: &mut [u8]) {
+        let Some(head) = batch.first_chunk_mut() else { return };
+        *head = self.bytes();
+        self.crc = crc32c(batch.get(CHECKED_FROM..).unwrap_or_default());
+        set(batch, CRC_AT, self.crc.to_be_bytes());
+    }
+
+    fn bytes(&self) -> [u8; HEAD] {
+        let mut head = [0; HEAD];
+        set(&mut head, 0, self.base_offset.to_be_bytes());
+        set(&mut head, 8, self.batch_length.to_be_bytes());
+        set(&mut head, 12, self.partition_leader_epoch.to_be_bytes());
+        set(&mut head, MAGIC_AT, [MAGIC]);
+        set(&mut head, CRC_AT, self.crc.to_be_bytes());
+        set(&mut head, 21, self.attributes.to_be_bytes());
+        set(&mut head, 23, self.last_offset_delta.to_be_bytes());
+        set(&mut head, 27, self.base_timestamp.to_be_bytes());
+        set(&mut head, 35, self.max_timestamp.to_be_bytes());
+        set(&mut head, 43, self.producer_id.to_be_bytes());
+        set(&mut head, 51, self.producer_epoch.to_be_bytes());
+        set(&mut head, 53, self.base_sequence.to_be_bytes());
+        set(&mut head, 57, self.records_count.to_be_bytes());
+        head
     }
 
     /// The bytes of the batch, head included.
@@ -264,15 +307,18 @@ impl<'a> Iterator for Batches<'a> {
 
 /// Sets the offset of a batch's first record, in place. The checksum stays right.
 pub fn set_base_offset(batch: &mut [u8], offset: i64) {
-    if let Some(field) = batch.first_chunk_mut() {
-        *field = offset.to_be_bytes();
-    }
+    set(batch, 0, offset.to_be_bytes());
 }
 
 /// Sets the epoch of the leader that appends a batch, in place. The checksum stays right.
 pub fn set_leader_epoch(batch: &mut [u8], epoch: i32) {
-    if let Some(field) = batch.get_mut(BEFORE_LENGTH..).and_then(<[u8]>::first_chunk_mut) {
-        *field = epoch.to_be_bytes();
+    set(batch, BEFORE_LENGTH, epoch.to_be_bytes());
+}
+
+/// Overwrites a field; does nothing where the bytes end before it.
+fn set<const N: usize>(bytes: &mut [u8], at: usize, field: [u8; N]) {
+    if let Some(place) = bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+        *place = field;
     }
 }
 
@@ -340,6 +386,11 @@ mod tests {
         assert!(batch.head.is_transactional() && !batch.head.is_control());
         assert_eq!(batch.records().len(), bytes.len() - HEAD);
         assert_eq!(batch.check(), Ok(()));
+
+        let mut written = bytes.clone();
+        written[..HEAD].fill(0xee);
+        BatchHead { crc: 0, ..expected }.write(&mut written);
+        assert_eq!(written, bytes);
     }
 
     #[test]

@@ -6,16 +6,17 @@
 //! - lz4: its frame format (KIP-57).
 //! - zstd: RFC 8878 (KIP-110).
 
+use std::fmt;
 use std::io::{self, Read};
 
 /// What snappy-java begins with; two version numbers follow.
-const SNAPPY_JAVA: &[u8] = b"\x82SNAPPY\0";
+pub(super) const SNAPPY_JAVA: &[u8] = b"\x82SNAPPY\0";
 /// Bytes of what snappy-java begins with, versions included.
 const SNAPPY_JAVA_HEAD: usize = 16;
 /// How much larger than its snappy block anything can be: the densest element makes 64 bytes of 3.
 const SNAPPY_RATIO: usize = 22;
 /// The largest window of zstd, as a power of 2: what its own tools take without being told to (128 MiB).
-const ZSTD_WINDOW: u32 = 27;
+pub(super) const ZSTD_WINDOW: u32 = 27;
 
 /// A codec of record batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,18 @@ pub enum Codec {
     Zstd,
 }
 
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Snappy => "snappy",
+            Self::Lz4 => "lz4",
+            Self::Zstd => "zstd",
+        })
+    }
+}
+
 impl Codec {
     /// The codec of a number in a batch's attributes ([`super::batch::BatchHead::compression`]), if it has
     /// a meaning.
@@ -43,6 +56,17 @@ impl Codec {
             3 => Some(Self::Lz4),
             4 => Some(Self::Zstd),
             _ => None,
+        }
+    }
+
+    /// Its number in a batch's attributes.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Gzip => 1,
+            Self::Snappy => 2,
+            Self::Lz4 => 3,
+            Self::Zstd => 4,
         }
     }
 
@@ -194,6 +218,7 @@ mod tests {
     fn numbers_are_those_of_the_protocol() {
         let codecs: Vec<Codec> = (0..=255).filter_map(Codec::from_number).collect();
         assert_eq!(codecs, [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd]);
+        assert_eq!(codecs.iter().map(|codec| codec.number()).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     }
 
     #[test]

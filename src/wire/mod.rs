@@ -1,5 +1,5 @@
-//! Kafka's wire format, pure: no sockets, no clock, no runtime. Shared by the embedded broker and
-//! the native client, so every message reads and writes in both roles.
+//! Kafka's wire format. All but `net` is pure: no sockets, no clock, no runtime. Shared by the embedded
+//! broker and the native client, so every message reads and writes in both roles.
 //!
 //! What comes from a socket is not trusted. A reader never allocates for a count before the bytes
 //! that the count stands for have been read, what it allocates in all is bounded by a budget, and
@@ -15,7 +15,7 @@
 //! - [`messages`]: the messages, [`APIS`]: which are served, in which versions.
 //! - [`RequestHeader`], [`Frame`]: what stands around a message.
 //! - [`batch`]: the heads of record batches, which are what a message's records are; [`Codec`]: how
-//!   their records are compressed.
+//!   their records are compressed; [`records`]: writing and reading whole batches.
 
 #[macro_use]
 mod message;
@@ -24,11 +24,15 @@ mod api;
 pub mod batch;
 mod codec;
 mod crc32c;
+mod error_code;
 mod field;
 mod frame;
 mod header;
 pub mod messages;
+#[cfg(feature = "native")]
+pub mod net;
 mod reader;
+pub mod records;
 mod writer;
 
 #[cfg(test)]
@@ -37,6 +41,7 @@ mod arbitrary;
 pub use api::{APIS, Api, ApiKey, Message, Request};
 pub use codec::Codec;
 pub use crc32c::{Crc32c, crc32c};
+pub use error_code::ErrorCode;
 pub use field::{Blob, Field, Nullable, Records, Text, Uuid, Version};
 pub use frame::{Frame, Piece, encode_request, encode_response};
 pub use header::{RequestHeader, ResponseHeader};

@@ -137,7 +137,7 @@ fn headers(ctx: &Ctx, library: Library) {
         .header("z", Some(b"2"))
         .header("n", None);
     match library {
-        Library::Rdkafka => assert_eq!(published(ctx, library, &args, "v"), [all]),
+        Library::Native | Library::Rdkafka => assert_eq!(published(ctx, library, &args, "v"), [all]),
         Library::Rskafka => {
             for args in [["-H", "a=1", "-H", "a=2"].as_slice(), &["-H", "n"]] {
                 let topic = ctx.kafka().topic("refused", 1);

@@ -41,7 +41,7 @@ fn nothing_is_lost(ctx: &Ctx, library: Library) {
     assert_eq!(seen.len(), COUNT, "lost");
     let written = second.end_offsets(&topic)[0];
     assert_eq!(records as i64, written, "read twice or not at all");
-    if library == Library::Rdkafka {
+    if library != Library::Rskafka {
         assert_eq!(records, COUNT, "published twice");
     }
     told_twice(library, second, &topic);

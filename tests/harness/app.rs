@@ -12,6 +12,7 @@ use super::process::{Output, Running};
 /// A client library, as `--library` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Library {
+    Native,
     Rdkafka,
     Rskafka,
 }
@@ -20,6 +21,9 @@ impl Library {
     /// Those built in.
     pub(crate) fn all() -> Vec<Self> {
         let mut all = Vec::new();
+        if cfg!(feature = "native") {
+            all.push(Self::Native);
+        }
         if cfg!(feature = "rdkafka") {
             all.push(Self::Rdkafka);
         }
@@ -32,6 +36,7 @@ impl Library {
     /// Its name on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Native => "native",
             Self::Rdkafka => "rdkafka",
             Self::Rskafka => "rskafka",
         }

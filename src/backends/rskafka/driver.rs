@@ -20,8 +20,8 @@ use super::calls::{Call, Calls};
 use super::cluster::{Cluster, Link, METADATA_WAIT, pause};
 use super::convert;
 use super::fault::{Class, Fault};
-use super::mailbox::Mailbox;
 use super::queue::{Limits, Parcel, Queue, Take};
+use crate::backends::mailbox::Mailbox;
 use crate::backends::{Error, ErrorKind, Fate};
 
 /// How sending is done and how long it is tried.

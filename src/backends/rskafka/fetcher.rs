@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::cluster::{Cluster, Link, METADATA_WAIT, pause};
 use super::fault::{Class, Fault};
-use super::mailbox::Mailbox;
+use crate::backends::mailbox::Mailbox;
 use crate::backends::{Error, ErrorKind, Status, TopicPartition};
 
 /// What a fetch asks for at the end of a partition, where little is to be expected; and the unit in

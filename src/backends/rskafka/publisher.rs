@@ -12,8 +12,8 @@ use tokio::time::sleep;
 
 use super::convert;
 use super::driver::{Driver, Outcome, Outcomes, Placed, Shared};
-use super::mailbox::lock;
 use super::queue::{Cut, Held, Queue, record_size};
+use crate::backends::mailbox::lock;
 use crate::backends::partitioner::{Partitioner, Strategy};
 use crate::backends::{
     Error, ErrorKind, Fate, Publisher, ReportSink, Result, Waker, too_large, unknown_partition, unknown_topic,

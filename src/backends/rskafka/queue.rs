@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::mailbox::lock;
+use crate::backends::mailbox::lock;
 use crate::record::{Batch, Headers, Span};
 
 /// The most a record takes in a batch beside its bytes (`DefaultRecord.MAX_RECORD_OVERHEAD` of the

@@ -21,7 +21,7 @@ use crate::stop::Stop;
 /// Batches read ahead of the publisher.
 const AHEAD: usize = 4;
 /// Bytes of a new arena: what the reader fills, and room for one more read.
-const ARENA: usize = (1 << 20) + (256 << 10);
+const ARENA: usize = (512 << 10) + (128 << 10);
 
 /// One thing to read.
 #[derive(Debug)]
@@ -313,7 +313,7 @@ impl Thread {
             self.batch.clear();
             return copy;
         }
-        let mut empty = self.empties.try_recv().unwrap_or_else(|_| Batch::with_capacity(ARENA));
+        let mut empty = self.empties.try_recv().unwrap_or_else(|_| self.batch.emptied(ARENA));
         empty.clear();
         std::mem::replace(&mut self.batch, empty)
     }

@@ -39,6 +39,7 @@ impl Peer {
     /// Each writes with a codec of its own.
     fn codec(self) -> &'static str {
         match self {
+            Self::Kps(Library::Native) => "snappy",
             Self::Kps(Library::Rdkafka) => "zstd",
             Self::Kps(Library::Rskafka) => "lz4",
             Self::Kcat => "snappy",

@@ -1,0 +1,123 @@
+//! Subscribing.
+//!
+//! One task on the client's thread ([`driver`]) asks each broker for all the partitions it leads ([`fetcher`]),
+//! again as soon as it has answered, and hands each answer over whole, with the places of the batches in it
+//! ([`frame`]): of these only the heads were looked at. The command's thread ([`subscriber`]) checks and
+//! decompresses batches and lends the records from where they stand ([`reader`]). A bounded number of bytes waits
+//! between the two.
+
+mod driver;
+mod fetcher;
+mod frame;
+mod heads;
+mod outcomes;
+mod partition;
+mod reader;
+mod session;
+mod subscriber;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::config::{self, size};
+use super::{TOPIC_WAIT, reach, runtime};
+use crate::backends::mailbox::Mailbox;
+use crate::backends::{Result, SubscribePlan, Subscriber};
+use crate::settings::{KeyId, Settings};
+use crate::wire::net::{Cluster, Creation, Isolation};
+use crate::wire::records::Checksums;
+use driver::{Driver, Limits};
+use fetcher::{Reset, Rules};
+use frame::Room;
+use session::Terms;
+use subscriber::{NativeSubscriber, Parts};
+
+/// Bytes of answers that wait to be decoded: several times what the command's thread decodes before the next
+/// answer can be there.
+const AHEAD: usize = 4 << 20;
+/// Bytes of batches to ask for in one answer, unless one partition alone may have more: larger answers only fall
+/// out of the processor's caches.
+const ANSWER: i32 = 2 << 20;
+/// The largest answer to take, at least: a single batch may be larger than what was asked for.
+const ANSWER_MAX: usize = 128 << 20;
+/// Room for what comes around batches in an answer.
+const MARGIN: usize = 1 << 20;
+/// The longest pause before a broker that has answered is asked again (`retry.backoff.max.ms` of the Java client).
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Connects.
+///
+/// # Errors
+/// `Unreachable` within `socket.connection.setup.timeout.ms`, naming the addresses; `Unsupported` for a group.
+pub(super) fn open(settings: &Settings, plan: &SubscribePlan) -> Result<Box<dyn Subscriber>> {
+    if plan.grouped {
+        return Err(subscriber::no_groups());
+    }
+    let max_answer = ANSWER_MAX.max(bytes(settings, KeyId::FetchMaxBytes) as usize + MARGIN);
+    let rules = rules(settings, max_answer);
+    let limits = Limits {
+        connect: settings.duration(KeyId::ConnectTimeout),
+        request: settings.duration(KeyId::RequestTimeout),
+    };
+    let runtime = runtime()?;
+    let mut config = config::cluster(settings, max_answer, AHEAD)?;
+    // Reading creates no topics.
+    config.creation = Creation::Forbidden;
+    let cluster = Cluster::new(config, runtime.handle());
+    runtime.block_on(reach(&cluster, settings))?;
+    let (orders, inbox) = mpsc::unbounded_channel();
+    let (mailbox, room) = (Arc::<Mailbox<_>>::default(), Room::new(AHEAD));
+    let isolation = rules.terms.isolation;
+    let theirs = (cluster.clone(), Arc::clone(&mailbox));
+    runtime.spawn(async move { Driver::new(theirs.0, rules, limits, inbox, theirs.1, room).run().await });
+    let checksums = if settings.bool(KeyId::CheckCrcs) { Checksums::Verify } else { Checksums::Ignore };
+    let max_poll = size(settings, KeyId::MaxPollRecords).max(1);
+    let parts = Parts { runtime, cluster, orders, mailbox, checksums, isolation, limits, max_poll };
+    Ok(Box::new(NativeSubscriber::new(parts)))
+}
+
+fn rules(settings: &Settings, max_answer: usize) -> Rules {
+    let (most, of_one) =
+        (bytes(settings, KeyId::FetchMaxBytes), bytes(settings, KeyId::MaxPartitionFetchBytes));
+    let pause = settings.duration(KeyId::RetryBackoff);
+    Rules {
+        terms: Terms {
+            max_wait_ms: i32::try_from(settings.int(KeyId::FetchMaxWait)).unwrap_or(i32::MAX),
+            min_bytes: bytes(settings, KeyId::FetchMinBytes),
+            max_bytes: most.min(of_one.max(ANSWER)),
+            isolation: match settings.text(KeyId::IsolationLevel) {
+                Some("read_uncommitted") => Isolation::Uncommitted,
+                _ => Isolation::Committed,
+            },
+            rack: settings.text(KeyId::ClientRack).unwrap_or_default().to_owned(),
+        },
+        partition_bytes: of_one,
+        max_batch: i32::try_from(max_answer - MARGIN).unwrap_or(i32::MAX),
+        reset: reset(settings),
+        patience: (TOPIC_WAIT, settings.duration(KeyId::SocketTimeout)),
+        pause: (pause, PAUSE_MAX.max(pause)),
+        nearer_for: settings.duration(KeyId::MetadataMaxAge),
+    }
+}
+
+/// Where to go on from an offset that is not there. The default of `auto.offset.reset` is meant for groups: without
+/// one, reading starts at the beginning, so it also goes on at what is left of it.
+fn reset(settings: &Settings) -> Reset {
+    if !settings.is_set(KeyId::AutoOffsetReset) {
+        return Reset::Earliest;
+    }
+    match settings.text(KeyId::AutoOffsetReset) {
+        Some("latest") => Reset::Latest,
+        Some("none") => Reset::None,
+        _ => Reset::Earliest,
+    }
+}
+
+fn bytes(settings: &Settings, key: KeyId) -> i32 {
+    settings.int(key).clamp(1, i64::from(i32::MAX) - 1) as i32
+}

@@ -1,0 +1,167 @@
+//! Which partition a record goes to.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::backends::partitioner::{Partitioner, Strategy};
+use crate::backends::{Error, ErrorKind, Result, unknown_partition};
+use crate::wire::net::{Metadata, Topic};
+
+/// When a topic that could not be looked up for want of a broker is looked up again.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// How many partitions are tried for one with a leader, for records that can go to any.
+const TRIES: usize = 8;
+
+/// The topics that records were seen for, the publisher's own first.
+#[derive(Debug)]
+pub(super) struct Topics {
+    all: Vec<Entry>,
+    names: HashMap<String, usize>,
+    strategy: Strategy,
+    /// Bytes of records without a key that go to one partition before the next.
+    run: usize,
+    /// The partition of all records that name none.
+    partition: Option<i32>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    name: Arc<str>,
+    /// Or why its records cannot be sent.
+    found: Result<Found, NotFound>,
+}
+
+#[derive(Debug)]
+struct Found {
+    topic: Arc<Topic>,
+    partitioner: Partitioner,
+}
+
+#[derive(Debug)]
+struct NotFound {
+    kind: ErrorKind,
+    text: String,
+    since: Instant,
+}
+
+impl NotFound {
+    /// Not worth asking again for every record.
+    fn holds(&self) -> bool {
+        let temporary = matches!(self.kind, ErrorKind::Unreachable | ErrorKind::TimedOut);
+        !temporary || self.since.elapsed() < LOOK_AGAIN
+    }
+}
+
+impl Topics {
+    pub(super) fn new(strategy: Strategy, run: usize, partition: Option<i32>) -> Self {
+        Self { all: Vec::new(), names: HashMap::new(), strategy, run, partition }
+    }
+
+    /// The publisher's own topic, which must have the partition asked for.
+    ///
+    /// # Errors
+    /// If it has not.
+    pub(super) fn add_own(&mut self, name: &str, topic: Arc<Topic>) -> Result<()> {
+        if let Some(partition) = self.partition {
+            check(name, partition, topic.partitions.len())?;
+        }
+        self.add(name, Ok(topic));
+        Ok(())
+    }
+
+    /// The publisher has no topic: its place is kept, and refuses records without one of their own.
+    pub(super) fn add_none(&mut self) {
+        self.add("", Err(Error::new(ErrorKind::UnknownTopic, "the record names no topic")));
+    }
+
+    /// Takes note of a topic, or that it cannot be used.
+    pub(super) fn add(&mut self, name: &str, found: Result<Arc<Topic>>) -> usize {
+        let found = match found {
+            Ok(topic) => Ok(Found { topic, partitioner: Partitioner::new(self.strategy, self.run) }),
+            Err(why) => Err(NotFound { kind: why.kind(), text: why.to_string(), since: Instant::now() }),
+        };
+        self.all.push(Entry { name: name.into(), found });
+        self.names.insert(name.to_owned(), self.all.len() - 1);
+        self.all.len() - 1
+    }
+
+    /// A topic that is known, or known not to be there.
+    pub(super) fn known(&self, name: &str) -> Option<usize> {
+        let at = *self.names.get(name)?;
+        let entry = self.all.get(at)?;
+        entry.found.as_ref().map_or_else(NotFound::holds, |_| true).then_some(at)
+    }
+
+    /// Its name.
+    pub(super) fn name(&self, at: usize) -> Arc<str> {
+        self.all.get(at).map_or_else(|| "".into(), |entry| Arc::clone(&entry.name))
+    }
+
+    /// Partitions and leaders as they are now.
+    pub(super) fn learn(&mut self, metadata: &Metadata) {
+        for entry in &mut self.all {
+            if let Ok(found) = &mut entry.found
+                && let Some(topic) = metadata.topic(&entry.name)
+                && topic.partitions.len() >= found.topic.partitions.len()
+            {
+                found.topic = Arc::clone(topic);
+            }
+        }
+    }
+
+    /// A batch of this topic went out before it was full: records without a key go elsewhere from here on.
+    pub(super) fn was_cut(&mut self, at: usize) {
+        if let Some(Ok(found)) = self.all.get_mut(at).map(|entry| entry.found.as_mut()) {
+            found.partitioner.batch_was_cut();
+        }
+    }
+
+    /// The partition of a record of `size` bytes that may name one itself.
+    #[inline]
+    pub(super) fn partition(
+        &mut self,
+        at: usize,
+        named: i32,
+        key: Option<&[u8]>,
+        size: usize,
+    ) -> Result<i32> {
+        let fixed = if named >= 0 { Some(named) } else { self.partition };
+        let Some(entry) = self.all.get_mut(at) else {
+            return Err(Error::new(ErrorKind::UnknownTopic, "the record names no topic"));
+        };
+        let found = match &mut entry.found {
+            Ok(found) => found,
+            Err(why) => return Err(Error::new(why.kind, why.text.as_str())),
+        };
+        let count = found.topic.partitions.len();
+        match fixed {
+            Some(partition) => check(&entry.name, partition, count),
+            None => Ok(found.choose(key, size, count)),
+        }
+    }
+}
+
+impl Found {
+    /// The partitioner's choice. Records that can go anywhere do not wait for a leader.
+    #[inline]
+    fn choose(&mut self, key: Option<&[u8]>, size: usize, count: usize) -> i32 {
+        let count = i32::try_from(count).unwrap_or(i32::MAX);
+        let mut chosen = self.partitioner.partition(key, size, count);
+        for _ in 0..TRIES {
+            let led = self.topic.partition(chosen).is_none_or(|partition| partition.leader.is_some());
+            if led || !self.partitioner.spreads(key) {
+                break;
+            }
+            self.partitioner.batch_was_cut();
+            chosen = self.partitioner.partition(key, size, count);
+        }
+        chosen
+    }
+}
+
+/// The partition, if the topic has it.
+fn check(topic: &str, partition: i32, count: usize) -> Result<i32> {
+    let there = usize::try_from(partition).is_ok_and(|index| index < count);
+    there.then_some(partition).ok_or_else(|| unknown_partition(topic, partition, count))
+}
