@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::harness::app::{Kps, Library};
 use crate::one_line;
 
-const ALL: [Library; 2] = [Library::Rdkafka, Library::Rskafka];
+const ALL: [Library; 3] = [Library::Native, Library::Rdkafka, Library::Rskafka];
 
 fn is_here(library: Library) -> bool {
     Library::all().contains(&library)
@@ -116,39 +116,55 @@ fn rskafka_that_is_not_built_in_is_refused_with_how_to_get_it() {
     assert_eq!(line, ["$KPS_LIBRARY: library rskafka is not built in: build with --features rskafka"]);
 }
 
+/// How a refusal ends that these libraries would not have given.
+#[cfg(feature = "rskafka")]
+fn who_can(able: &[&str]) -> String {
+    let is_here = |name: &&str| Library::all().iter().any(|library| library.name() == *name);
+    let here: Vec<&str> = able.iter().copied().filter(is_here).collect();
+    match here.is_empty() {
+        true => format!("{0} can, build with --features {0}", able[0]),
+        false => format!("--library {} can", here.join(" or ")),
+    }
+}
+
 #[cfg(feature = "rskafka")]
 #[test]
 fn what_rskafka_cannot_do_is_refused_before_any_connection() {
-    let can = if cfg!(feature = "rdkafka") {
-        "--library rdkafka can"
-    } else {
-        "rdkafka can, build with --features rdkafka"
-    };
     let publish = ["publish", "t", "-m", "x"];
     let subscribe = ["subscribe", "t"];
-    for (command, args, what, place) in [
+    let (both, rdkafka) = (&["native", "rdkafka"][..], &["rdkafka"][..]);
+    for (command, args, what, place, able) in [
         (
             &publish[..],
             &["-X", "enable.idempotence=true"][..],
             "enable.idempotence=true",
             "-X enable.idempotence",
+            both,
         ),
-        (&publish, &["-X", "compression.level=3"], "compression.level=3", "-X compression.level"),
-        (&publish, &["-X", "partitioner=fnv1a"], "partitioner=fnv1a", "-X partitioner"),
-        (&publish, &["-X", "rdkafka.debug=all"], "rdkafka.debug", "-X rdkafka.debug"),
-        (&publish, &["-X", "security.protocol=ssl"], "security.protocol=SSL", "-X security.protocol"),
-        (&publish, &["-X", "sasl.password=x"], "sasl.password=[hidden]", "-X sasl.password"),
-        (&subscribe, &["-g", "g"], "group.id=g", "-g"),
-        (&subscribe, &["-X", "group.id=g"], "group.id=g", "-X group.id"),
-        (&subscribe, &["-X", "client.rack=r"], "client.rack=r", "-X client.rack"),
+        (&publish, &["-X", "compression.level=3"], "compression.level=3", "-X compression.level", both),
+        (&publish, &["-X", "partitioner=fnv1a"], "partitioner=fnv1a", "-X partitioner", both),
+        (&publish, &["-X", "rdkafka.debug=all"], "rdkafka.debug", "-X rdkafka.debug", rdkafka),
+        (
+            &publish,
+            &["-X", "security.protocol=ssl"],
+            "security.protocol=SSL",
+            "-X security.protocol",
+            rdkafka,
+        ),
+        (&publish, &["-X", "sasl.password=x"], "sasl.password=[hidden]", "-X sasl.password", rdkafka),
+        (&subscribe, &["-g", "g"], "group.id=g", "-g", rdkafka),
+        (&subscribe, &["-X", "group.id=g"], "group.id=g", "-X group.id", rdkafka),
+        (&subscribe, &["-X", "client.rack=r"], "client.rack=r", "-X client.rack", both),
         (
             &subscribe,
             &["-X", "isolation.level=read_uncommitted"],
             "isolation.level=read_uncommitted",
             "-X isolation.level",
+            both,
         ),
     ] {
         let line = refused(&[command, args, &["--library", "rskafka"]].concat());
+        let can = who_can(able);
         assert_eq!(line, format!("{what} ({place}): rskafka cannot do this, {can}"));
     }
 }

@@ -148,7 +148,7 @@ fn all_mistakes_are_told_at_once_each_with_its_place() {
         .prints("");
     let said = lines(&output);
     for expected in [
-        "--library: \"x\" is not auto, rdkafka or rskafka",
+        "--library: \"x\" is not auto, native, rdkafka or rskafka",
         "-X acks: -X takes KEY=VALUE",
         "-X lingr.ms: unknown key, did you mean linger.ms?",
         "$KPS_PRODUCER_ACK: unknown key, did you mean $KPS_PRODUCER_ACKS?",

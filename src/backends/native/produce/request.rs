@@ -123,14 +123,17 @@ mod tests {
         TopicPartition { topic: topic.into(), partition }
     }
 
-    fn answer(topics: &[(&'static str, &[(i32, i16, i64)])]) -> ProduceResponse<'static> {
+    /// Partition, error code and base offset.
+    type Told<'t> = (&'static str, &'t [(i32, i16, i64)]);
+
+    fn answer(topics: &[Told<'_>]) -> ProduceResponse<'static> {
         let partition = |&(index, error_code, base_offset): &(i32, i16, i64)| ProduceResponsePartition {
             index,
             error_code,
             base_offset,
             ..Default::default()
         };
-        let topic = |(name, partitions): &(&'static str, &[(i32, i16, i64)])| ProduceResponseTopic {
+        let topic = |(name, partitions): &Told<'_>| ProduceResponseTopic {
             name: (*name).into(),
             partition_responses: partitions.iter().map(partition).collect(),
         };

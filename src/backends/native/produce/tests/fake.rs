@@ -232,7 +232,8 @@ fn take(
         let again = world.came.iter().any(|other| {
             (other.stamp, other.partition, &other.values) == (came.stamp, came.partition, &came.values)
         });
-        if !refused && !(again && head.producer_id >= 0 && taken_before(world, &came)) {
+        let known = again && head.producer_id >= 0 && taken_before(world, &came);
+        if !refused && !known {
             world.taken.entry(partition.index).or_default().extend(came.values.iter().cloned());
         }
         world.came.push(came.clone());

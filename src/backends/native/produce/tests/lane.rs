@@ -605,7 +605,7 @@ fn any_order_of_faults_keeps_the_records_in_order_and_once() {
         let mut bench = Bench::with(|_| {});
         let mut broker = Broker::default();
         for _ in 0..60 {
-            if random.number() % 2 == 0 {
+            if random.number().is_multiple_of(2) {
                 bench.push(1 + random.number() % 4);
             }
             let mut cut = false;
