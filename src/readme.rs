@@ -61,7 +61,8 @@ fn its_first_commands_are_the_two_to_begin_with() {
 }
 
 /// Flags of cargo and other tools that the README shows.
-const FOREIGN: [&str; 9] = [
+const FOREIGN: [&str; 10] = [
+    "--describe",
     "--lib",
     "--test",
     "--locked",
