@@ -20,7 +20,7 @@ use crate::wire::net::{self, Isolation, Kind, Leader};
 use crate::wire::{ErrorCode, Records};
 
 /// The whole of the bytes, wherever they are.
-struct Anywhere;
+pub(super) struct Anywhere;
 
 impl Places for Anywhere {
     fn range_of(&self, part: &[u8]) -> Option<Range<usize>> {
@@ -30,7 +30,7 @@ impl Places for Anywhere {
 
 /// The cluster of a test: broker 1 leads all in epoch 5, unless told otherwise.
 #[derive(Clone, Default)]
-struct Known(HashMap<i32, std::result::Result<Leader, ErrorCode>>);
+pub(super) struct Known(pub(super) HashMap<i32, std::result::Result<Leader, ErrorCode>>);
 
 impl Known {
     fn with(partition: i32, leader: std::result::Result<(i32, i32), ErrorCode>) -> Arc<Self> {
@@ -49,7 +49,7 @@ impl View for Known {
     }
 }
 
-fn rules() -> Rules {
+pub(super) fn rules() -> Rules {
     Rules {
         terms: Terms {
             max_wait_ms: 500,
@@ -153,7 +153,7 @@ impl Bench {
 }
 
 /// Batches of a partition whose end is far away.
-fn with(index: i32, bytes: &[u8]) -> FetchResponsePartition<'_> {
+pub(super) fn with(index: i32, bytes: &[u8]) -> FetchResponsePartition<'_> {
     FetchResponsePartition {
         partition_index: index,
         high_watermark: 1000,
@@ -168,7 +168,7 @@ fn end(index: i32, end: i64) -> FetchResponsePartition<'static> {
     FetchResponsePartition { high_watermark: end, last_stable_offset: end, ..with(index, &[]) }
 }
 
-fn error(index: i32, code: ErrorCode) -> FetchResponsePartition<'static> {
+pub(super) fn error(index: i32, code: ErrorCode) -> FetchResponsePartition<'static> {
     FetchResponsePartition { error_code: code as i16, ..end(index, -1) }
 }
 
