@@ -298,10 +298,11 @@ mod tests {
     fn a_lack_names_the_setting_its_place_and_who_can() {
         let settings = Settings::for_tests(Side::Producer, &[("compression.level", "3")]);
         let check = check(Library::Rskafka, &settings, Purpose::Publish);
-        let can = if is_available(Library::Rdkafka) {
-            "--library rdkafka can"
-        } else {
-            "rdkafka can, build with --features rdkafka"
+        let can = match (is_available(Library::Native), is_available(Library::Rdkafka)) {
+            (true, true) => "--library native or rdkafka can",
+            (true, false) => "--library native can",
+            (false, true) => "--library rdkafka can",
+            (false, false) => "native can, build with --features native",
         };
         let expected = "compression.level=3 (-X compression.level): rskafka cannot do this";
         assert_eq!(check.lacks, [format!("{expected}, {can}")]);

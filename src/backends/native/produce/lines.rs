@@ -22,14 +22,24 @@ pub(super) struct Origin<'a> {
 }
 
 /// The places of records by their number in the batch, as runs of lines that follow each other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lines {
     runs: Vec<Run>,
     sources: Vec<Arc<str>>,
     /// Records so far.
     len: u32,
-    /// What continues the last run.
+    /// What continues the last run: this line, from a file or not, timed like this.
     next: u64,
+    from_file: bool,
+    timed: Timed,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        let (runs, sources) = (Vec::new(), Vec::new());
+        // No input has so many lines.
+        Self { runs, sources, len: 0, next: u64::MAX, from_file: false, timed: Timed::Here }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -48,18 +58,19 @@ impl Lines {
     #[inline]
     pub(super) fn push(&mut self, origin: Origin<'_>) {
         let continues = self.next == origin.line
-            && self
-                .runs
-                .last()
-                .is_some_and(|run| run.timed == origin.timed && same(self.source(run.source), origin.source));
+            && self.timed == origin.timed
+            && self.from_file == origin.source.is_some()
+            && (!self.from_file || same(self.sources.last(), origin.source));
         if !continues {
             self.begin(origin);
         }
-        self.next = origin.line + 1;
+        self.next = origin.line.wrapping_add(1);
         self.len += 1;
     }
 
+    #[cold]
     fn begin(&mut self, Origin { line, source, timed }: Origin<'_>) {
+        (self.from_file, self.timed) = (source.is_some(), timed);
         if let Some(source) = source
             && !same(self.sources.last(), Some(source))
         {

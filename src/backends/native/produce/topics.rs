@@ -10,8 +10,6 @@ use crate::wire::net::{Metadata, Topic};
 
 /// When a topic that could not be looked up for want of a broker is looked up again.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
-/// How many partitions are tried for one with a leader, for records that can go to any.
-const TRIES: usize = 8;
 
 /// The topics that records were seen for, the publisher's own first.
 #[derive(Debug)]
@@ -143,20 +141,21 @@ impl Topics {
 }
 
 impl Found {
-    /// The partitioner's choice. Records that can go anywhere do not wait for a leader.
+    /// The partitioner's choice. Records that can go anywhere do not wait for a leader: they go to the next
+    /// partition that has one.
     #[inline]
     fn choose(&mut self, key: Option<&[u8]>, size: usize, count: usize) -> i32 {
         let count = i32::try_from(count).unwrap_or(i32::MAX);
-        let mut chosen = self.partitioner.partition(key, size, count);
-        for _ in 0..TRIES {
-            let led = self.topic.partition(chosen).is_none_or(|partition| partition.leader.is_some());
-            if led || !self.partitioner.spreads(key) {
-                break;
-            }
-            self.partitioner.batch_was_cut();
-            chosen = self.partitioner.partition(key, size, count);
+        let chosen = self.partitioner.partition(key, size, count);
+        if self.is_led(chosen) || !self.partitioner.spreads(key) {
+            return chosen;
         }
-        chosen
+        (chosen..count).chain(0..chosen).find(|other| self.is_led(*other)).unwrap_or(chosen)
+    }
+
+    #[inline]
+    fn is_led(&self, partition: i32) -> bool {
+        self.topic.partition(partition).is_none_or(|partition| partition.leader.is_some())
     }
 }
 
@@ -164,4 +163,65 @@ impl Found {
 fn check(topic: &str, partition: i32, count: usize) -> Result<i32> {
     let there = usize::try_from(partition).is_ok_and(|index| index < count);
     there.then_some(partition).ok_or_else(|| unknown_partition(topic, partition, count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Uuid;
+    use crate::wire::net::Partition;
+
+    fn topic(leaders: &[Option<i32>]) -> Arc<Topic> {
+        let partition = |(index, leader): (i32, &Option<i32>)| Partition {
+            index,
+            leader: *leader,
+            leader_epoch: 0,
+            error: None,
+        };
+        Arc::new(Topic {
+            name: "t".into(),
+            id: Uuid::default(),
+            internal: false,
+            error: None,
+            partitions: (0..).zip(leaders).map(partition).collect(),
+        })
+    }
+
+    fn topics(leaders: &[Option<i32>]) -> Topics {
+        let mut topics = Topics::new(Strategy::default(), 1, None);
+        topics.add_own("t", topic(leaders)).unwrap();
+        topics
+    }
+
+    #[test]
+    fn only_records_that_can_go_anywhere_avoid_partitions_without_a_leader() {
+        let mut topics = topics(&[None, Some(1), None, None]);
+        for n in 0..100_u32 {
+            assert_eq!(topics.partition(0, -1, None, 10).unwrap(), 1);
+            let keyed = topics.partition(0, -1, Some(&n.to_be_bytes()), 10).unwrap();
+            let mut all = Partitioner::new(Strategy::default(), 1);
+            assert_eq!(keyed, all.partition(Some(&n.to_be_bytes()), 10, 4));
+        }
+    }
+
+    #[test]
+    fn without_any_leader_they_wait_wherever_it_is() {
+        let mut topics = topics(&[None, None]);
+        assert!((0..2).contains(&topics.partition(0, -1, None, 10).unwrap()));
+    }
+
+    #[test]
+    fn a_topic_is_known_by_its_name_and_one_without_a_name_refuses() {
+        let mut topics = Topics::new(Strategy::default(), 1, None);
+        topics.add_none();
+        let error = topics.partition(0, -1, None, 10).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnknownTopic);
+        assert_eq!(topics.known("t"), None);
+        let at = topics.add("t", Ok(topic(&[Some(1)])));
+        assert_eq!((topics.known("t"), &*topics.name(at)), (Some(at), "t"));
+        let error = topics.partition(at, 1, None, 10).unwrap_err();
+        assert_eq!(error.to_string(), "no partition t[1]: the topic has 0 to 0");
+        let gone = topics.add("gone", Err(Error::new(ErrorKind::UnknownTopic, "no such topic")));
+        assert_eq!(topics.known("gone"), Some(gone));
+    }
 }

@@ -71,7 +71,10 @@ impl Asker {
     fn ask<'a, R: crate::wire::Request<'a>>(&self, request: &R) -> net::Answer {
         self.runtime.block_on(async {
             let deadline = tokio::time::Instant::now() + LONG;
-            let metadata = self.cluster.refresh(&[], deadline).await.unwrap();
+            let mut metadata = self.cluster.metadata();
+            if metadata.brokers().next().is_none() {
+                metadata = self.cluster.refresh(&[], deadline).await.unwrap();
+            }
             let id = metadata.brokers().next().unwrap().id;
             self.cluster.ask(id, Purpose::Fetch, request, deadline).await.unwrap()
         })
@@ -211,7 +214,8 @@ fn every_answer_that_asks_for_another_try_gets_one() {
     for code in [2, 3, 5, 6, 7, 13, 19, 20, 56, 74] {
         let broker = broker();
         broker.faults().add(ApiKey::Produce, 2, FaultKind::Error(code));
-        publish(&broker, &[("batch.num.messages", "10")], numbers(0..100)).all_delivered();
+        let values = [("batch.num.messages", "10"), ("retry.backoff.ms", "10")];
+        publish(&broker, &values, numbers(0..100)).all_delivered();
         holds_once(&broker, numbers(0..100));
     }
 }
@@ -289,7 +293,8 @@ fn lost_answers_lead_to_no_record_twice() {
             broker.faults().add(ApiKey::Produce, 1, FaultKind::Drop);
             broker.faults().add(ApiKey::Produce, 1, FaultKind::Refuse);
         }
-        let values = [("enable.idempotence", idempotent), ("batch.num.messages", "50")];
+        let values =
+            [("enable.idempotence", idempotent), ("batch.num.messages", "50"), ("retry.backoff.ms", "5")];
         let books = publish(&broker, &values, numbers(0..3000));
         books.all_delivered();
         let mut found = super::embedded::values(&broker);
