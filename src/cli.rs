@@ -1,6 +1,7 @@
 //! The command line: the only user of clap. What was typed, checked for form only; its settings
 //! become a layer, so that nothing below knows flags exist.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -26,7 +27,8 @@ pub struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub struct GlobalArgs {
-    /// Brokers to ask first: host:port, several separated by commas [default: localhost:9092]
+    /// Brokers to ask first: host:port, several separated by commas; `embedded` starts one for this run
+    /// [default: localhost:9092]
     #[arg(
         short = 'b',
         long = "bootstrap-server",
@@ -73,6 +75,8 @@ pub enum Command {
     Libs(LibsArgs),
     /// Every setting in force, and where it came from
     Config(ConfigArgs),
+    /// Run an embedded broker, for trying things out and for tests; with -- COMMAND, as long as COMMAND
+    Broker(BrokerArgs),
 }
 
 /// How a report is printed.
@@ -300,6 +304,47 @@ pub struct ConfigArgs {
     pub output: ReportFormat,
 }
 
+/// `kps broker`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "What it is not: one node, no replication, no authentication, no TLS, no compaction (a topic with\n\
+    cleanup.policy=compact is refused). It is not for production: the distributed engine is Apache Kafka\n\
+    itself, or Redpanda, WarpStream, MSK, whatever speaks the protocol; kps is a client of all of them.\n\n\
+    It prints its address once it takes connections, and ends on SIGINT or SIGTERM.\n\n\
+    Examples:\n  kps broker\n  kps broker --data ./records --retain-bytes none\n  kps broker -- ./my-test.sh"
+)]
+pub struct BrokerArgs {
+    /// Where to listen: HOST:PORT, PORT or :PORT of this machine only, [::1]:PORT; port 0 finds a free
+    /// one [default: 127.0.0.1:9092, with COMMAND 127.0.0.1:0]
+    #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
+    pub listen: Option<String>,
+    /// Keep records in this folder, for the next start [default: a temporary folder, removed at the end]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Partitions of a topic when whoever creates it does not say
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub partitions: i32,
+    /// Delete a partition's oldest records when it is larger, or none
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", allow_hyphen_values = true)]
+    pub retain_bytes: String,
+    /// Delete records that are older, by their timestamps, or none
+    #[arg(long, value_name = "DURATION", default_value = "none", allow_hyphen_values = true)]
+    pub retain_time: String,
+    /// Refuse unknown topics instead of creating them when a client asks
+    #[arg(long)]
+    pub no_auto_create: bool,
+    /// When records are forced to the disk: never (left to the system, as Kafka does: a power cut can lose
+    /// the last ones, a kill cannot), always (before they are acknowledged), or every DURATION
+    #[arg(long, value_name = "WHEN", default_value = "never", allow_hyphen_values = true)]
+    pub fsync: String,
+    /// Write the address to this file once connections are taken; it is removed at the end
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+    /// Run this with KPS_BOOTSTRAP_SERVER set and kps first on PATH, and end with its exit code
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
+}
+
 impl Cli {
     /// The settings given by flags, and by `-X`.
     pub fn layers(&self) -> (Layer, Layer) {
@@ -314,7 +359,7 @@ impl Cli {
                 push(&mut flags, "-z", KeyId::CompressionType, &args.compression);
             }
             Command::Subscribe(args) => push(&mut flags, "-g", KeyId::GroupId, &args.group),
-            Command::Libs(_) | Command::Config(_) => {}
+            Command::Libs(_) | Command::Config(_) | Command::Broker(_) => {}
         }
         let mut overrides = Layer::default();
         g.overrides.iter().for_each(|typed| overrides.push_override(typed));
@@ -359,7 +404,7 @@ pub enum Parsed {
 }
 
 /// Parses the command line.
-pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Parsed {
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed {
     use clap::error::ErrorKind as Kind;
     match Cli::try_parse_from(args) {
         Ok(cli) => Parsed::Run(Box::new(cli)),
@@ -374,7 +419,9 @@ pub fn parse(args: impl IntoIterator<Item = std::ffi::OsString>) -> Parsed {
             if e.kind() == Kind::DisplayHelpOnMissingArgumentOrSubcommand
                 || e.kind() == Kind::MissingSubcommand =>
         {
-            Parsed::Wrong("no command: publish, subscribe, libs or config; see `kps --help`".to_owned())
+            Parsed::Wrong(
+                "no command: publish, subscribe, libs, config or broker; see `kps --help`".to_owned(),
+            )
         }
         Err(e) => Parsed::Wrong(one_line(&e.render().to_string())),
     }

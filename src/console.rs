@@ -29,6 +29,13 @@ pub fn warn(message: impl Display) {
     }
 }
 
+/// A line about something that is as it should be; none with `-q`.
+pub fn say(message: impl Display) {
+    if verbosity() >= 0 {
+        line("", &message);
+    }
+}
+
 /// A line as it is (the summary); none with `-q`.
 pub fn note(message: impl Display) {
     if verbosity() >= 0 {

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::backends::capability;
+#[cfg(feature = "broker")]
+use crate::broker;
 use crate::cli;
 use crate::settings::keys;
 
@@ -29,7 +31,14 @@ fn split<'a>(text: &'a str, name: &str) -> (&'a str, &'a str, &'a str) {
 fn the_tables_are_those_the_program_has() {
     let mut text = readme();
     let bless = std::env::var_os("KPS_TEST_BLESS").is_some();
-    for (name, table) in [("keys", keys::markdown_table()), ("capabilities", capability::markdown_table())] {
+    for (name, table) in [
+        ("keys", keys::markdown_table()),
+        ("capabilities", capability::markdown_table()),
+        #[cfg(feature = "broker")]
+        ("apis", broker::markdown_table()),
+        #[cfg(feature = "broker")]
+        ("differences", broker::differences::markdown_table()),
+    ] {
         let (before, found, after) = split(&text, name);
         if bless {
             text = format!("{before}{table}{after}");
@@ -52,7 +61,8 @@ fn its_first_commands_are_the_two_to_begin_with() {
 }
 
 /// Flags of cargo and other tools that the README shows.
-const FOREIGN: [&str; 9] = [
+const FOREIGN: [&str; 10] = [
+    "--describe",
     "--lib",
     "--test",
     "--locked",

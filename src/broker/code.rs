@@ -14,6 +14,14 @@ impl Failure {
     pub(super) fn new(code: Code, why: impl Into<String>) -> Self {
         Self { code: code as i16, why: Some(why.into()) }
     }
+
+    /// The same with one code in place of another, for clients that do not know it.
+    pub(super) fn instead(mut self, of: Code, code: Code) -> Self {
+        if self.code == of as i16 {
+            self.code = code as i16;
+        }
+        self
+    }
 }
 
 impl From<Code> for Failure {
@@ -43,13 +51,17 @@ impl From<&storage::Error> for Code {
             storage::Error::InvalidConfig { .. } => Self::InvalidConfig,
             storage::Error::UnsupportedFormat(_) => Self::UnsupportedForMessageFormat,
             storage::Error::OutOfOrderSequence { .. } => Self::OutOfOrderSequenceNumber,
-            storage::Error::DuplicateSequence { .. } => Self::DuplicateSequenceNumber,
             storage::Error::InvalidProducerEpoch { .. } => Self::InvalidProducerEpoch,
             storage::Error::InvalidTxnState(_) => Self::InvalidTxnState,
             storage::Error::InvalidRecord(_) => Self::InvalidRecord,
             storage::Error::Locked(_) | storage::Error::Io { .. } => Self::KafkaStorageError,
         }
     }
+}
+
+/// The code of an outcome that has no words; 0 if it went well.
+pub(super) fn number<T>(outcome: Result<T, Code>) -> i16 {
+    outcome.err().map_or(0, |code| code as i16)
 }
 
 /// The code and the words of an outcome; 0 and none if it went well.

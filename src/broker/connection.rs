@@ -46,6 +46,8 @@ pub(super) enum Close {
 pub(super) struct Peer {
     /// How it reaches this broker: what it is told as the broker's address.
     pub(super) local: SocketAddr,
+    /// Where it is.
+    pub(super) remote: SocketAddr,
     /// Its fetch session (KIP-227). It ends with the connection.
     pub(super) session: Option<Session>,
     /// Where batches are copied to be stamped.
@@ -54,16 +56,16 @@ pub(super) struct Peer {
 
 /// Serves a connection to its end.
 pub(super) async fn serve(node: Arc<Node>, mut stream: TcpStream, addr: SocketAddr) {
-    match answer_all(&node, &mut stream).await {
+    match answer_all(&node, &mut stream, addr).await {
         // A client may go whenever it likes.
         Ok(()) | Err(Close::Socket(_) | Close::Fault) => {}
         Err(close) => node.options.log.line(format_args!("connection from {addr} closed: {close}")),
     }
 }
 
-async fn answer_all(node: &Node, stream: &mut TcpStream) -> Result<(), Close> {
+async fn answer_all(node: &Node, stream: &mut TcpStream, remote: SocketAddr) -> Result<(), Close> {
     stream.set_nodelay(true)?;
-    let mut peer = Peer { local: stream.local_addr()?, session: None, batches: Vec::new() };
+    let mut peer = Peer { local: stream.local_addr()?, remote, session: None, batches: Vec::new() };
     let (mut request, mut out) = (Vec::new(), Vec::with_capacity(CHUNK));
     while read(stream, &mut request, node.options.max_request).await? {
         let reply = tokio::select! {

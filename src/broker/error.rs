@@ -28,6 +28,9 @@ pub enum Error {
         /// What the system said.
         why: io::Error,
     },
+    /// The data folder is another program's.
+    #[error("{} is a data folder of Apache Kafka", .0.display())]
+    NotOurs(PathBuf),
     /// The data folder cannot be used.
     #[error(transparent)]
     Storage(#[from] storage::Error),

@@ -6,18 +6,25 @@
 //! - [`storage`]: what is on disk.
 //! - `server`, `connection`: frames in, frames out.
 //! - `node`: what the connections share.
+//! - `groups`: consumer groups and committed offsets.
+//! - `transactions`: the producers of transactional ids, and how their transactions end.
 //! - `apis`: what is answered, one file per API.
+//! - [`differences`]: what is not.
 
 mod apis;
 mod code;
 mod connection;
+pub mod differences;
 mod error;
 mod faults;
 mod folder;
+mod groups;
 mod node;
 mod options;
 mod server;
 pub mod storage;
+mod table;
+mod transactions;
 mod waiters;
 
 #[cfg(test)]
@@ -26,9 +33,13 @@ mod tests;
 pub use error::{Error, Result};
 #[doc(hidden)]
 pub use faults::{FaultKind, Faults};
+pub use groups::consumer::Options as ConsumerGroups;
 pub use options::{Log, Options};
+#[doc(hidden)]
+pub use table::markdown_table;
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
@@ -45,6 +56,7 @@ const WORKERS: usize = 2;
 #[derive(Debug)]
 pub struct Broker {
     addr: SocketAddr,
+    folder: PathBuf,
     faults: Faults,
     running: Option<(oneshot::Sender<()>, JoinHandle<Result<()>>)>,
 }
@@ -56,6 +68,7 @@ impl Broker {
     /// If the data folder cannot be used, or the address.
     pub fn start(options: Options) -> Result<Self> {
         let folder = Folder::open(options.data.as_deref())?;
+        let path = folder.path().to_owned();
         let listen = options.listen;
         let unusable = |why| Error::Listen { addr: listen, why };
         let listener = TcpListener::bind(listen).map_err(unusable)?;
@@ -67,7 +80,12 @@ impl Broker {
         let (stop, stopped) = oneshot::channel();
         let run = move || run(runtime, &node, listener, stopped, folder);
         let thread = thread::Builder::new().name("broker".into()).spawn(run).map_err(Error::Runtime)?;
-        Ok(Self { addr, faults, running: Some((stop, thread)) })
+        Ok(Self { addr, folder: path, faults, running: Some((stop, thread)) })
+    }
+
+    /// Where its data is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Where it listens; with the port that was found when 0 was asked for.
@@ -117,6 +135,10 @@ fn run(
     stopped: oneshot::Receiver<()>,
     folder: Folder,
 ) -> Result<()> {
+    if folder.is_temporary() {
+        // A thread of its own: there may be much to remove, and nobody waits for it.
+        let _ = thread::Builder::new().name("broker-sweep".into()).spawn(folder::sweep);
+    }
     let served = runtime.block_on(server::serve(node, listener, stopped)).map_err(Error::Runtime);
     drop(runtime);
     let closed = node.storage.close().map_err(Error::from);

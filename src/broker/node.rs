@@ -12,8 +12,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::error::{Error, Result};
 use super::faults::Faults;
+use super::groups::{Groups, Store};
 use super::options::Options;
-use super::storage::{self, Appended, Fsync, Journal, MAX_PARTITIONS, Storage, Topic};
+use super::storage::{self, Appended, Change, Fsync, Journal, MAX_PARTITIONS, Storage, Topic};
+use super::transactions::{self, Transactions};
 use super::waiters::Waiters;
 
 /// The one node's id.
@@ -35,6 +37,8 @@ pub(super) struct Node {
     pub(super) options: Options,
     pub(super) faults: Faults,
     pub(super) waiters: Waiters,
+    pub(super) groups: Groups,
+    pub(super) transactions: Transactions,
     pub(super) cluster_id: String,
     last_session: AtomicI32,
     producer_ids: Mutex<Range<i64>>,
@@ -51,15 +55,21 @@ impl Node {
             options.log.line(format_args!("cut off {bytes} bytes of unfinished writes in {folder}"));
         }
         let cluster_id = cluster_id(&mut storage.journal())?;
-        Ok(Self {
+        let groups = Groups::load(&storage, &options.consumer_groups)?;
+        let transactions = Transactions::load(&storage.journal());
+        let node = Self {
             storage,
             options,
             faults: Faults::default(),
             waiters: Waiters::default(),
+            groups,
+            transactions,
             cluster_id,
             last_session: AtomicI32::new(0),
             producer_ids: Mutex::new(0..0),
-        })
+        };
+        transactions::recover(&node, now());
+        Ok(node)
     }
 
     /// Appends a client's batches to a partition and wakes who waits for them. Returns what became of
@@ -71,13 +81,18 @@ impl Node {
         batches: &mut [u8],
     ) -> storage::Result<(Appended, i64)> {
         let log = topic.partition(partition)?;
-        let mut append = || {
+        let append = || {
             let mut log = log.lock();
             log.append(batches, now()).map(|appended| (appended, log.start_offset()))
         };
-        let appended = if self.options.storage.fsync == Fsync::Never { append() } else { blocking(append) }?;
+        let appended = self.writing(append)?;
         self.waiters.wake((topic.id(), partition));
         Ok(appended)
+    }
+
+    /// Runs what writes: with fsync so that other connections go on.
+    pub(super) fn writing<T>(&self, write: impl FnOnce() -> T) -> T {
+        if self.options.storage.fsync == Fsync::Never { write() } else { blocking(write) }
     }
 
     /// Creates a topic; without a number it has as many partitions as the broker gives.
@@ -91,11 +106,14 @@ impl Node {
         blocking(|| self.storage.create_topic(name, partitions, configs))
     }
 
-    /// Deletes a topic and wakes who waits for its records.
+    /// Deletes a topic and its committed offsets, and wakes who waits for its records.
     pub(super) fn delete_topic(&self, topic: &Topic) -> storage::Result<()> {
         let deleted = blocking(|| self.storage.delete_topic(topic.name()));
         for (partition, _) in (0..).zip(topic.partitions()) {
             self.waiters.wake((topic.id(), partition));
+        }
+        if deleted.is_ok() {
+            self.groups.with(self, |registry, store, _| registry.forget_topic(store, topic.name()));
         }
         deleted
     }
@@ -128,15 +146,37 @@ impl Node {
     }
 }
 
+impl Store for Node {
+    fn apply(&self, changes: &[Change<'_>]) -> storage::Result<()> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let applied = self.storage.journal().apply(changes);
+        if let Err(error) = &applied {
+            self.options.log.line(format_args!("groups: {error}"));
+        }
+        applied
+    }
+
+    fn has_partition(&self, topic: &str, partition: i32) -> bool {
+        self.storage.topic(topic).is_ok_and(|topic| topic.partition(partition).is_ok())
+    }
+}
+
 /// The cluster's id, made at the first start: a random UUID in Kafka's form.
 fn cluster_id(journal: &mut Journal) -> storage::Result<String> {
     if let Some(id) = journal.get(CLUSTER_ID).and_then(|id| std::str::from_utf8(id).ok()) {
         return Ok(id.to_owned());
     }
-    let [high, low] = [0, 1].map(|half: u64| RandomState::new().hash_one(half));
-    let id = URL_SAFE_NO_PAD.encode(((u128::from(high) << 64) | u128::from(low)).to_be_bytes());
+    let id = random_id();
     journal.put(CLUSTER_ID, id.as_bytes())?;
     Ok(id)
+}
+
+/// A random UUID in Kafka's form. The hasher's keys are the system's random numbers.
+pub(super) fn random_id() -> String {
+    let [high, low] = [0, 1].map(|half: u64| RandomState::new().hash_one(half));
+    URL_SAFE_NO_PAD.encode(((u128::from(high) << 64) | u128::from(low)).to_be_bytes())
 }
 
 /// Runs what waits for the disk so that other connections go on.

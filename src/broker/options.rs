@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::groups::consumer;
 use super::storage;
 
 /// What a broker is started with.
@@ -20,6 +21,8 @@ pub struct Options {
     pub auto_create: bool,
     /// Retention, segments, fsync.
     pub storage: storage::Options,
+    /// Groups of KIP-848's protocol.
+    pub consumer_groups: consumer::Options,
     /// The largest request in bytes; a connection that sends a larger one is closed.
     pub max_request: usize,
     /// Where log lines go.
@@ -37,6 +40,7 @@ impl Default for Options {
             partitions: 1,
             auto_create: true,
             storage: storage::Options { retain_time: None, ..storage::Options::default() },
+            consumer_groups: consumer::Options::default(),
             max_request: 100 << 20,
             log: Log::none(),
         }

@@ -8,12 +8,18 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 use super::connection;
+use super::groups;
 use super::node::{Node, blocking};
+use super::storage::Fsync;
+use super::transactions;
 
 /// From one look at retention to the next.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(1);
+/// The same, however short the interval of fsync is.
+const MAINTAIN_AT_MOST_EVERY: Duration = Duration::from_millis(10);
 /// After no connection could be accepted: when files have run out, trying at once would spin.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
@@ -25,7 +31,10 @@ pub(super) async fn serve(
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let mut connections = JoinSet::new();
-    let mut maintain = tokio::time::interval(MAINTAIN_EVERY);
+    connections.spawn(groups::keep_time(Arc::clone(node)));
+    connections.spawn(transactions::keep_time(Arc::clone(node)));
+    let mut maintain = tokio::time::interval(maintain_every(node.options.storage.fsync));
+    maintain.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = &mut stopped => break,
@@ -45,4 +54,12 @@ pub(super) async fn serve(
     drop(listener);
     connections.shutdown().await;
     Ok(())
+}
+
+/// Often enough for syncs by interval.
+fn maintain_every(fsync: Fsync) -> Duration {
+    match fsync {
+        Fsync::Interval(every) => every.clamp(MAINTAIN_AT_MOST_EVERY, MAINTAIN_EVERY),
+        Fsync::Never | Fsync::EveryAppend => MAINTAIN_EVERY,
+    }
 }

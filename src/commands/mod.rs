@@ -1,6 +1,10 @@
 //! The commands, and the one place where an error becomes an exit code.
 
+#[cfg(feature = "broker")]
+mod broker;
 mod config;
+#[cfg(feature = "broker")]
+mod embedded;
 mod libs;
 mod output;
 mod publish;
@@ -12,10 +16,12 @@ use std::process::ExitCode;
 use anyhow::Result;
 use thiserror::Error;
 
-use crate::backends::{self, ErrorKind, Log, NoLibrary};
+use crate::backends::{
+    self, Chosen, ErrorKind, Log, NoLibrary, PublishPlan, Publisher, Purpose, SubscribePlan, Subscriber,
+};
 use crate::cli::{Cli, Command};
 use crate::console;
-use crate::settings::{Layers, Mistakes};
+use crate::settings::{KeyId, Layers, Mistakes, Settings};
 use crate::stop::Stop;
 
 /// How a run ended (README, "Exit codes").
@@ -39,6 +45,8 @@ pub enum Exit {
     BadRecord,
     /// Ended by this signal.
     Signal(i32),
+    /// The code of the command that was run.
+    Command(u8),
 }
 
 impl Exit {
@@ -53,6 +61,7 @@ impl Exit {
             Self::Refused => 5,
             Self::UnknownTopic => 6,
             Self::BadRecord => 7,
+            Self::Command(code) => code,
             Self::Signal(n) => 128u8.saturating_add(u8::try_from(n).unwrap_or(0)),
         }
     }
@@ -93,7 +102,80 @@ fn usage(message: impl fmt::Display) -> anyhow::Error {
 struct Context {
     layers: Layers,
     stop: Stop,
+    #[cfg(feature = "broker")]
+    embedded: embedded::Embedded,
 }
+
+impl Context {
+    fn new(cli: &Cli) -> Result<Self> {
+        let (flags, overrides) = cli.layers();
+        let layers = config::layers(&cli.global, flags, overrides)?;
+        // Before anything else is missed because of them, such as the topic of a broken file.
+        layers.check()?;
+        Ok(Self {
+            layers,
+            stop: Stop::install()?,
+            #[cfg(feature = "broker")]
+            embedded: embedded::Embedded::default(),
+        })
+    }
+
+    /// The library of the run; its warnings are told.
+    fn choose(&self, purpose: Purpose) -> Result<Chosen> {
+        let chosen = backends::choose(&self.layers, purpose)?;
+        if chosen.settings.is_embedded() {
+            check_embedded(&chosen.settings)?;
+        }
+        chosen.warnings.iter().for_each(console::warn);
+        Ok(chosen)
+    }
+
+    /// Opens a publisher; the broker is started if it is the embedded one.
+    fn open_publisher(&self, chosen: &mut Chosen, plan: &PublishPlan) -> Result<Box<dyn Publisher>> {
+        self.reach(&mut chosen.settings)?;
+        Ok(backends::open_publisher(chosen, plan)?)
+    }
+
+    /// Opens a subscriber; the broker is started if it is the embedded one.
+    fn open_subscriber(&self, chosen: &mut Chosen, plan: &SubscribePlan) -> Result<Box<dyn Subscriber>> {
+        self.reach(&mut chosen.settings)?;
+        Ok(backends::open_subscriber(chosen, plan)?)
+    }
+
+    #[cfg(feature = "broker")]
+    fn reach(&self, settings: &mut Settings) -> Result<()> {
+        if settings.is_embedded() {
+            settings.set_embedded(self.embedded.addr(&self.stop)?);
+        }
+        Ok(())
+    }
+
+    #[cfg(not(feature = "broker"))]
+    #[allow(clippy::unused_self, reason = "as with the feature")]
+    fn reach(&self, _: &mut Settings) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Refuses what the embedded broker cannot be asked for.
+fn check_embedded(settings: &Settings) -> Result<()> {
+    if !cfg!(feature = "broker") {
+        let place = settings.place(KeyId::BootstrapServers);
+        return Err(usage(format!("{place}: embedded: {NO_BROKER}")));
+    }
+    match settings.text(KeyId::SecurityProtocol) {
+        None | Some("PLAINTEXT") => Ok(()),
+        Some(protocol) => {
+            let place = settings.place(KeyId::SecurityProtocol);
+            Err(usage(format!(
+                "security.protocol={protocol} ({place}): the embedded broker has no TLS and no SASL, only PLAINTEXT"
+            )))
+        }
+    }
+}
+
+/// What a build without the broker says.
+const NO_BROKER: &str = "the embedded broker is not built in: build with --features broker";
 
 /// Runs the command; tells errors on standard error.
 pub fn run(cli: &Cli) -> Exit {
@@ -108,19 +190,30 @@ pub fn run(cli: &Cli) -> Exit {
 }
 
 fn dispatch(cli: &Cli) -> Result<Exit> {
-    let (flags, overrides) = cli.layers();
-    if let Command::Libs(args) = &cli.command {
-        return libs::run(args);
-    }
-    let layers = config::layers(&cli.global, flags, overrides)?;
-    // Before anything else is missed because of them, such as the topic of a broken file.
-    layers.check()?;
-    let context = Context { layers, stop: Stop::install()? };
     match &cli.command {
-        Command::Publish(args) => publish::run(args, &context),
-        Command::Subscribe(args) => subscribe::run(args, &context),
-        Command::Config(args) => config::run(args, &context.layers),
+        Command::Publish(args) => publish::run(args, &Context::new(cli)?),
+        Command::Subscribe(args) => subscribe::run(args, &Context::new(cli)?),
+        Command::Config(args) => config::run(args, &Context::new(cli)?.layers),
         Command::Libs(args) => libs::run(args),
+        #[cfg(feature = "broker")]
+        Command::Broker(args) => {
+            refuse_settings(cli)?;
+            broker::run(args, &Stop::install()?)
+        }
+        #[cfg(not(feature = "broker"))]
+        Command::Broker(_) => Err(usage(NO_BROKER)),
+    }
+}
+
+/// The broker reads no settings of clients: one that is given to it is a mistake.
+#[cfg(feature = "broker")]
+fn refuse_settings(cli: &Cli) -> Result<()> {
+    let (flags, overrides) = cli.layers();
+    let mut given = flags.entries.iter().chain(&overrides.entries).map(|entry| entry.place.to_string());
+    let file = cli.global.props.first().map(|_| "--props".to_owned());
+    match given.next().or(file) {
+        Some(given) => Err(usage(format!("{given}: a setting of clients, which the broker does not read"))),
+        None => Ok(()),
     }
 }
 

@@ -116,6 +116,10 @@ impl Output {
 
 /// The system's words for an error, without the number.
 pub(super) fn plain(e: &io::Error) -> String {
-    let text = e.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
+    without_number(&e.to_string())
+}
+
+/// A message that ends with the system's words, without their number.
+pub(super) fn without_number(text: &str) -> String {
+    text.split(" (os error").next().unwrap_or(text).to_owned()
 }

@@ -65,7 +65,10 @@ impl Format {
         match &self.kind {
             Kind::Value { delimiter } => {
                 out.extend_from_slice(record.value.unwrap_or_default());
-                out.extend_from_slice(delimiter);
+                match **delimiter {
+                    [byte] => out.push(byte),
+                    _ => out.extend_from_slice(delimiter),
+                }
             }
             Kind::Envelope(envelope) => envelope.append(out, record),
             Kind::Template(template) => template.append(out, record),

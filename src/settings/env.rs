@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::io;
 
 use super::{Entry, Layer, Mistake, Place, Scope};
 
@@ -51,6 +52,16 @@ impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.variables.keys()).finish()
     }
+}
+
+/// The folder that this program is in.
+///
+/// # Errors
+/// When the system does not say.
+pub fn own_folder() -> io::Result<OsString> {
+    let program = std::env::current_exe()?;
+    let folder = program.parent().map(|folder| folder.as_os_str().to_owned());
+    folder.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 fn is_setting(name: &str) -> bool {

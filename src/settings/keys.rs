@@ -189,7 +189,7 @@ pub const KEYS: &[Key] = &[
     row(KeyId::BootstrapServers, "bootstrap.servers", Role::Both, Kind::Servers)
         .librdkafka("metadata.broker.list").also(&["bootstrap.server"])
         .flag("-b, --bootstrap-server, --brokers").default("localhost:9092")
-        .doc("brokers to ask first, host:port separated by commas; port 9092 if left out"),
+        .doc("brokers to ask first, host:port separated by commas; port 9092 if left out; `embedded` starts one for this run"),
 
     row(KeyId::ClientId, "client.id", Role::Both, Kind::Text)
         .default("kps").doc("name of this client in the broker's logs, metrics and quotas"),

@@ -19,6 +19,7 @@ pub use layers::{Entry, Layer, Layers, Scope};
 pub use mistake::{Mistake, Mistakes};
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -194,6 +195,15 @@ impl Settings {
         self.list(KeyId::BootstrapServers)
     }
 
+    /// True when the embedded broker is asked for: its address is not known before it runs.
+    pub fn is_embedded(&self) -> bool {
+        self.text(KeyId::BootstrapServers) == Some(value::EMBEDDED)
+    }
+    /// Puts the embedded broker's address in the place of its name.
+    pub fn set_embedded(&mut self, addr: SocketAddr) {
+        self.replace(KeyId::BootstrapServers, &addr.to_string());
+    }
+
     /// Settings with these values set as by `-X`.
     ///
     /// # Panics
@@ -211,8 +221,8 @@ impl Settings {
         &self.rows[key as usize]
     }
 
-    /// Replaces a default by another.
-    fn set_default(&mut self, id: KeyId, text: &str) {
+    /// Replaces a value by another.
+    fn replace(&mut self, id: KeyId, text: &str) {
         self.rows[id as usize].value = value::parse(id.key(), 1, text).ok();
     }
 }
@@ -314,6 +324,16 @@ mod tests {
         assert_eq!(settings.text(KeyId::TransactionalId), None);
         assert!(settings.is_set(KeyId::Acks) && !settings.is_set(KeyId::Retries));
         assert_eq!(settings.side(), Side::Producer);
+    }
+
+    #[test]
+    fn the_embedded_broker_has_an_address_once_it_runs() {
+        let mut settings = Settings::for_tests(Side::Consumer, &[("bootstrap.servers", "embedded")]);
+        assert!(settings.is_embedded());
+        settings.set_embedded(([127, 0, 0, 1], 1234).into());
+        assert!(!settings.is_embedded());
+        assert_eq!(settings.bootstrap(), ["127.0.0.1:1234"]);
+        assert!(settings.is_set(KeyId::BootstrapServers));
     }
 
     #[test]

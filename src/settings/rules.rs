@@ -23,7 +23,7 @@ pub(super) fn derive(settings: &mut Settings) {
         && !settings.is_set(KeyId::EnableIdempotence)
         && against_idempotence(settings).is_some()
     {
-        settings.set_default(KeyId::EnableIdempotence, "false");
+        settings.replace(KeyId::EnableIdempotence, "false");
     }
 }
 

@@ -11,6 +11,9 @@ pub(super) struct Value {
     pub(super) number: i64,
 }
 
+/// The bootstrap server that stands for the embedded broker.
+pub(super) const EMBEDDED: &str = "embedded";
+
 /// Parses `typed` for `key`; `scale` is how many canonical units one of its units is.
 ///
 /// # Errors
@@ -45,10 +48,12 @@ fn server(typed: &str) -> Option<String> {
 
 fn servers(typed: &str) -> Option<Value> {
     // The embedded broker's name stands for its address, which is not known yet.
-    if typed == "embedded" {
+    if typed == EMBEDDED {
         return Some(text(typed));
     }
-    let servers: Option<Vec<String>> = typed.split(',').map(|one| server(one.trim())).collect();
+    // Nor can it stand beside others: a client would mix two clusters.
+    let one = |one: &str| Some(one.trim()).filter(|one| *one != EMBEDDED).and_then(server);
+    let servers: Option<Vec<String>> = typed.split(',').map(one).collect();
     Some(text(&servers?.join(",")))
 }
 
@@ -91,7 +96,7 @@ fn allowed(key: &Key, scale: i64) -> String {
     match key.kind {
         Kind::Text => "text".to_owned(),
         Kind::Name => "a name: it is empty".to_owned(),
-        Kind::Servers => "host:port or host:port,host:port".to_owned(),
+        Kind::Servers => "host:port or host:port,host:port, or embedded by itself".to_owned(),
         Kind::Choice(choices) => one_of(choices),
         Kind::List(choices) => format!("a list, separated by commas, of {}", choices.join(", ")),
         Kind::Bool => one_of(&["true", "false"]),
@@ -163,10 +168,36 @@ mod tests {
                 "\"9223372036854775807\" is not a whole number of KiB from 1 to 2147483647",
             ),
             (KeyId::GroupId, 1, " ", "\" \" is not a name: it is empty"),
-            (KeyId::BootstrapServers, 1, "a:1,", "\"a:1,\" is not host:port or host:port,host:port"),
-            (KeyId::BootstrapServers, 1, "a:0", "\"a:0\" is not host:port or host:port,host:port"),
-            (KeyId::BootstrapServers, 1, "::1:9092", "\"::1:9092\" is not host:port or host:port,host:port"),
-            (KeyId::BootstrapServers, 1, "x://a:1", "\"x://a:1\" is not host:port or host:port,host:port"),
+            (
+                KeyId::BootstrapServers,
+                1,
+                "a:1,",
+                "\"a:1,\" is not host:port or host:port,host:port, or embedded by itself",
+            ),
+            (
+                KeyId::BootstrapServers,
+                1,
+                "a:1, embedded",
+                "\"a:1, embedded\" is not host:port or host:port,host:port, or embedded by itself",
+            ),
+            (
+                KeyId::BootstrapServers,
+                1,
+                "a:0",
+                "\"a:0\" is not host:port or host:port,host:port, or embedded by itself",
+            ),
+            (
+                KeyId::BootstrapServers,
+                1,
+                "::1:9092",
+                "\"::1:9092\" is not host:port or host:port,host:port, or embedded by itself",
+            ),
+            (
+                KeyId::BootstrapServers,
+                1,
+                "x://a:1",
+                "\"x://a:1\" is not host:port or host:port,host:port, or embedded by itself",
+            ),
             (
                 KeyId::AssignmentStrategy,
                 1,

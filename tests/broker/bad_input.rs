@@ -166,8 +166,8 @@ fn undelivered_records_are_replayed(ctx: &Ctx, library: Library) {
     assert_eq!(lines.len(), 2);
     assert!(lines.iter().all(|line| line["topic"] == topic && line["error"].is_string()), "{lines:?}");
 
-    let config = json!({"max.message.bytes": "100000"});
-    ctx.kafka().helper().must(&json!({"do": "set_topic_config", "topic": topic, "config": config}));
+    ctx.kafka().helper().must(&json!({"do": "delete_topic", "topic": topic}));
+    ctx.kafka().helper().must(&json!({"do": "create_topic", "topic": topic, "partitions": 3}));
     let replay = Kps::new(["publish", "--input", "envelope", failed.to_str().unwrap()]);
     let output = replay.on(ctx.kafka(), library).run().ok();
     assert!(output.err().starts_with("2 published, 0 failed"), "{output}");

@@ -15,7 +15,7 @@ pub(crate) const ONCE: &[Once] = &[
 ];
 
 pub(crate) const TRIALS: &[PerLibrary] = &[
-    ("cross::kps_to_kps_and_java", kps_to_kps_and_java),
+    ("cross::kps_to_kps_and_another_client", kps_to_kps_and_another_client),
     ("cross::kps_to_java_console_consumer", kps_to_java_console_consumer),
     ("cross::kps_to_kcat", kps_to_kcat),
     ("cross::envelopes_from_topic_to_topic", envelopes_from_topic_to_topic),
@@ -93,14 +93,14 @@ fn kps_reads(kafka: &Kafka, topic: &str, expected: &[Record], what: &str) {
     }
 }
 
-fn kps_to_kps_and_java(ctx: &Ctx, library: Library) {
+fn kps_to_kps_and_another_client(ctx: &Ctx, library: Library) {
     let input: String = all_kinds().iter().map(envelope).collect();
     let expected = placed(all_kinds());
     for codec in CODECS {
         let topic = ctx.kafka().topic("cross", 1);
         let args = ["--input", "envelope", "-z", codec];
         Kps::publish(ctx.kafka(), library, &topic).args(args).input(&input).run().ok();
-        assert!(ctx.kafka().consume(&topic) == expected, "{codec} read by Java");
+        assert!(ctx.kafka().consume(&topic) == expected, "{codec} read by the other");
         kps_reads(ctx.kafka(), &topic, &expected, codec);
     }
 }
@@ -117,7 +117,7 @@ fn java_console_producer_to_kps(ctx: &Ctx) {
     let topic = ctx.kafka().topic("console", 1);
     let args =
         ["--compression-codec", "zstd", "--property", "parse.key=true", "--property", "key.separator=:"];
-    java::console_producer(ctx.kafka(), &topic, &args, b"k1:v1\nk2:v2\n:empty\n");
+    java::console_producer(ctx.kafka(), &topic, &args, "k1:v1\nk2:v2\n:empty\n");
     for library in Library::all() {
         let args = ["--exit", "-f", r"%k=%s\n"];
         let output = Kps::subscribe(ctx.kafka(), library, &topic).args(args).run().ok();

@@ -1,4 +1,4 @@
-//! Consumer groups, as Java sees them.
+//! Consumer groups, as another client sees them.
 use std::io::{BufRead, BufReader, Read};
 use std::time::{Duration, Instant};
 
@@ -6,6 +6,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::app::{Kps, Library};
+use crate::harness::client::{Ask, Client};
 use crate::harness::kafka::Record;
 use crate::harness::process::Running;
 use crate::harness::unique;
@@ -14,7 +15,7 @@ use crate::{Ctx, PerLibrary};
 /// For libraries that have groups.
 pub(crate) const TRIALS: &[PerLibrary] = &[
     ("groups::a_run_resumes_where_the_last_one_ended", a_run_resumes_where_the_last_one_ended),
-    ("groups::offsets_of_java_are_taken_up", offsets_of_java_are_taken_up),
+    ("groups::offsets_of_another_client_are_taken_up", offsets_of_another_client_are_taken_up),
     ("groups::without_an_offset_the_end_is_the_start", without_an_offset_the_end_is_the_start),
     ("groups::without_an_offset_and_without_reset_it_fails", without_an_offset_and_without_reset_it_fails),
     ("groups::peeking_commits_nothing", peeking_commits_nothing),
@@ -26,7 +27,7 @@ pub(crate) const TRIALS: &[PerLibrary] = &[
     ("groups::what_was_not_written_is_not_committed", what_was_not_written_is_not_committed),
     ("groups::a_reader_that_goes_leaves_nothing_committed", a_reader_that_goes_leaves_nothing_committed),
     ("groups::a_full_disk_leaves_nothing_committed", a_full_disk_leaves_nothing_committed),
-    ("groups::strategy_and_instance_are_used", strategy_and_instance_are_used),
+    ("groups::strategy_and_instance_are_seen_by_java", strategy_and_instance_are_seen_by_java),
     ("groups::a_pattern_in_a_group", a_pattern_in_a_group),
     ("groups::partitions_of_ones_own_are_refused", partitions_of_ones_own_are_refused),
 ];
@@ -54,7 +55,7 @@ fn a_run_resumes_where_the_last_one_ended(ctx: &Ctx, library: Library) {
     assert_eq!(ctx.kafka().committed(&group, &topic, 0), Some(3));
 }
 
-fn offsets_of_java_are_taken_up(ctx: &Ctx, library: Library) {
+fn offsets_of_another_client_are_taken_up(ctx: &Ctx, library: Library) {
     let (topic, group) = (ctx.kafka().topic("java", 1), unique("group"));
     ctx.kafka().produce(&topic, &values(&["a", "b", "c"]), json!({}));
     ctx.kafka().set_committed(&group, &topic, 0, 2);
@@ -143,22 +144,33 @@ fn a_count_commits_what_it_printed(ctx: &Ctx, library: Library) {
 
 /// Waits for something only the broker can tell; each question takes a while.
 #[track_caller]
-fn wait_until(reached: impl Fn() -> bool) {
+pub(crate) fn wait_until(reached: impl Fn() -> bool) {
     let deadline = Instant::now() + crate::harness::PATIENCE;
     while !reached() {
         assert!(Instant::now() < deadline, "it did not come about");
     }
 }
 
-fn describe(ctx: &Ctx, group: &str) -> Value {
+pub(crate) fn describe(ctx: &Ctx, group: &str) -> Value {
     ctx.kafka().helper().must(&json!({"do": "describe_group", "group": group}))
 }
 
 /// Waits until so many members have so many partitions each.
 #[track_caller]
-fn wait_for_members(ctx: &Ctx, group: &str, members: usize, partitions: usize) {
+pub(crate) fn wait_for_members(ctx: &Ctx, group: &str, members: usize, partitions: usize) {
+    wait_for_members_of(ctx.kafka().helper(), group, members, partitions);
+}
+
+/// As [`wait_for_members`], as this client sees it.
+#[track_caller]
+pub(crate) fn wait_for_members_of(client: &dyn Ask, group: &str, members: usize, partitions: usize) {
     wait_until(|| {
-        let found = describe(ctx, group);
+        let found = match client.ask(&json!({"do": "describe_group", "group": group})) {
+            Ok(found) => found,
+            // Until the first member has joined.
+            Err(refusal) if refusal.code == Some(69) => return false,
+            Err(refusal) => panic!("{refusal:?}"),
+        };
         let all = found["members"].as_array().unwrap();
         let settled = |m: &Value| m["partitions"].as_array().unwrap().len() == partitions;
         found["state"] == "Stable" && all.len() == members && all.iter().all(settled)
@@ -176,7 +188,7 @@ fn two_members(ctx: &Ctx, library: Library, topic: &str, group: &str, args: &[&s
     members
 }
 
-fn produce_to_four(ctx: &Ctx, topic: &str, numbers: std::ops::Range<u32>) {
+pub(crate) fn produce_to_four(ctx: &Ctx, topic: &str, numbers: std::ops::Range<u32>) {
     let records: Vec<_> = numbers.map(|n| Record::of(n.to_string()).to(n % 4)).collect();
     ctx.kafka().produce(topic, &records, json!({}));
 }
@@ -279,7 +291,7 @@ fn a_full_disk_leaves_nothing_committed(ctx: &Ctx, library: Library) {
     assert_eq!(ctx.kafka().committed(&group, &topic, 0), None);
 }
 
-fn strategy_and_instance_are_used(ctx: &Ctx, library: Library) {
+fn strategy_and_instance_are_seen_by_java(ctx: &Ctx, library: Library) {
     let (topic, group) = (ctx.kafka().topic("strategy", 2), unique("group"));
     let args = [
         "-X",
@@ -291,7 +303,8 @@ fn strategy_and_instance_are_used(ctx: &Ctx, library: Library) {
     ];
     let reader = member(ctx, library, &topic, &group).args(EARLIEST).args(args).spawn();
     wait_for_members(ctx, &group, 1, 2);
-    let found = describe(ctx, &group);
+    let java = || ctx.kafka().client(Client::Java).must(&json!({"do": "describe_group", "group": group}));
+    let found = java();
     assert_eq!(found["assignor"], "cooperative-sticky");
     assert_eq!(found["members"][0]["instance_id"], "instance-1");
     assert_eq!(found["members"][0]["client_id"], "client-1");
@@ -299,7 +312,7 @@ fn strategy_and_instance_are_used(ctx: &Ctx, library: Library) {
     reader.until_stdout(|out| out == b"a\n");
     reader.signal(Signal::TERM);
     reader.wait().code(143).silent();
-    assert_eq!(describe(ctx, &group)["assignor"], "cooperative-sticky");
+    assert_eq!(java()["assignor"], "cooperative-sticky");
 }
 
 fn a_pattern_in_a_group(ctx: &Ctx, library: Library) {

@@ -1,13 +1,17 @@
-//! Everything `kps` does with a broker, against a real Apache Kafka, through each client library.
+//! Everything `kps` does with a broker, and what brokers do with other clients: one list of trials, run against a real
+//! Apache Kafka and against the embedded broker, through each client.
 //!
-//! One broker serves all trials; each uses topics and groups of its own. Without Java every trial is ignored by name,
-//! and with `CI=true` that is a failure.
+//! One broker of each kind serves all its trials; each uses topics and groups of its own. What a trial needs and the
+//! machine does not have makes it ignored, with the reason; with `CI=true` that is a failure. The embedded broker needs
+//! nothing: without Java its trials ask librdkafka what they otherwise ask Java's client.
 #![allow(clippy::unwrap_used, reason = "in a test, to panic is to report")]
 #![allow(clippy::print_stderr, reason = "the reason for an ignored trial goes to the terminal")]
 #![allow(clippy::disallowed_methods, reason = "tests read the environment themselves")]
 
 mod bad_input;
+mod conformance;
 mod cross;
+mod differences;
 mod exit;
 mod groups;
 #[path = "../harness/mod.rs"]
@@ -21,32 +25,34 @@ mod settings;
 mod signals;
 mod subscribe;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 use libtest_mimic::{Arguments, Trial};
 
+use differences::DIFFERENCES;
 use harness::app::Library;
-use harness::java;
-use harness::kafka::Kafka;
-use harness::kcat;
+use harness::client::Client;
+use harness::kafka::{Kafka, Kind};
+use harness::{java, kcat, python};
 
-/// More at once only slow each other down: the broker is one JVM.
+/// More at once only slow each other down: the real broker is one JVM.
 const PARALLEL: usize = 4;
 
-/// What all trials share.
-#[derive(Debug, Default)]
+/// What all trials on one kind of broker share.
+#[derive(Debug)]
 struct Ctx {
+    kind: Kind,
     kafka: OnceLock<Result<Kafka, String>>,
 }
 
 impl Ctx {
     /// The broker, started by the first trial that asks. It creates no topic by itself.
     fn kafka(&self) -> &Kafka {
-        let start = || {
-            let start = || Kafka::start(&["auto.create.topics.enable=false"]);
-            std::panic::catch_unwind(start).map_err(|_| "the broker did not start, see above".to_owned())
-        };
+        // A broker that did not start is not used again, and nothing else is shared.
+        let start = AssertUnwindSafe(|| Kafka::start(self.kind));
+        let start = || catch_unwind(start).map_err(|_| "the broker did not start, see above".to_owned());
         self.kafka.get_or_init(start).as_ref().unwrap_or_else(|error| panic!("{error}"))
     }
 }
@@ -54,8 +60,9 @@ impl Ctx {
 /// Trials as they are declared: `(name, function)`.
 type Once = (&'static str, fn(&Ctx));
 type PerLibrary = (&'static str, fn(&Ctx, Library));
+type PerClient = (&'static str, fn(&Ctx, Client));
 
-const ONCE: &[&[Once]] = &[process::TRIALS, peers::TRIALS, cross::ONCE, settings::ONCE];
+const ONCE: &[&[Once]] = &[peers::TRIALS, cross::ONCE, settings::ONCE, differences::TRIALS];
 const PER_LIBRARY: &[&[PerLibrary]] = &[
     publish::TRIALS,
     subscribe::TRIALS,
@@ -70,49 +77,91 @@ const PER_LIBRARY: &[&[PerLibrary]] = &[
 /// For libraries that have groups.
 const WITH_GROUPS: &[&[PerLibrary]] = &[groups::TRIALS, settings::WITH_GROUPS];
 
-fn trials(ctx: &Arc<Ctx>) -> Vec<Trial> {
-    let mut trials = Vec::new();
-    let mut add = |name: String, run: Box<dyn FnOnce(&Ctx) + Send>| {
-        let ctx = Arc::clone(ctx);
-        trials.push(Trial::test(name, move || {
-            run(&ctx);
-            Ok(())
-        }));
-    };
-    for &(name, run) in ONCE.iter().copied().flatten() {
-        add(name.to_owned(), Box::new(run));
+/// A trial with its whole name but for the broker's.
+type Named = (String, Box<dyn FnOnce(&Ctx) + Send>);
+
+/// The trials of every kind of broker, under their names without its name.
+fn declared() -> Vec<Named> {
+    let mut all: Vec<Named> = Vec::new();
+    for &(name, run) in ONCE.iter().chain(conformance::ONCE).copied().flatten() {
+        all.push((name.to_owned(), Box::new(run)));
     }
     for library in Library::all() {
         let groups = if library.has_groups() { WITH_GROUPS } else { &[] };
-        for &(name, run) in PER_LIBRARY.iter().chain(groups).copied().flatten() {
-            add(format!("{}::{name}", library.name()), Box::new(move |ctx| run(ctx, library)));
+        let own = PER_LIBRARY.iter().chain(groups);
+        for &(name, run) in own.copied().flatten() {
+            all.push((format!("{}::{name}", library.name()), Box::new(move |ctx| run(ctx, library))));
+        }
+    }
+    for client in Client::all() {
+        for &(name, run) in conformance::PER_CLIENT.iter().copied().flatten() {
+            all.push((format!("{}::{name}", client.name()), Box::new(move |ctx| run(ctx, client))));
+        }
+    }
+    all.extend(conformance::named());
+    all
+}
+
+fn trials() -> Vec<Trial> {
+    let apart = process::TRIALS.iter().chain(differences::APART);
+    let mut trials: Vec<Trial> = apart
+        .map(|&(name, run)| {
+            Trial::test(name, move || {
+                run();
+                Ok(())
+            })
+        })
+        .collect();
+    for kind in Kind::all() {
+        let ctx = Arc::new(Ctx { kind, kafka: OnceLock::new() });
+        for (name, run) in declared() {
+            let ctx = Arc::clone(&ctx);
+            trials.push(Trial::test(format!("{}::{name}", kind.name()), move || {
+                run(&ctx);
+                Ok(())
+            }));
         }
     }
     trials
 }
 
-/// What a trial needs and this machine does not have. A trial that runs kcat says so in its name.
-fn missing(trial: &Trial, java: Option<&str>, kcat: Option<&str>) -> Option<String> {
-    java.or_else(|| kcat.filter(|_| trial.name().contains("kcat"))).map(str::to_owned)
+/// What a trial needs and this machine does not have. What a trial runs is in its name.
+fn missing(name: &str) -> Option<&'static str> {
+    let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
+    let without_java = Client::all().contains(&Client::Librdkafka);
+    let java = has(&["java"]) || name.starts_with("kafka::");
+    let java = java || name.starts_with("embedded::") && !without_java;
+    java.then(java::missing)
+        .or_else(|| has(&["kcat"]).then(kcat::missing))
+        .or_else(|| has(&["confluent", "python"]).then(python::missing))
+        .flatten()
+}
+
+/// Why the embedded broker is not to pass a trial.
+fn differs(name: &str) -> Option<String> {
+    let name = name.strip_prefix("embedded::")?;
+    let (_, difference) = DIFFERENCES.iter().find(|(trial, _)| name.ends_with(trial))?;
+    Some(format!("not in the embedded broker: {difference}"))
 }
 
 fn main() -> ExitCode {
     let mut args = Arguments::from_args();
     args.test_threads = Some(args.test_threads.unwrap_or(PARALLEL).min(PARALLEL));
-    let ctx = Arc::new(Ctx::default());
-    let (java, kcat) = (java::missing(), kcat::missing());
-    let mut ignored = 0;
-    let trials = trials(&ctx).into_iter().map(|trial| {
-        let Some(reason) = missing(&trial, java.as_deref(), kcat.as_deref()) else { return trial };
-        ignored += 1;
+    let mut unable = 0;
+    let trials = trials().into_iter().map(|trial| {
+        if let Some(reason) = differs(trial.name()) {
+            return trial.with_kind(reason).with_ignored_flag(true);
+        }
+        let Some(reason) = missing(trial.name()) else { return trial };
+        unable += 1;
         trial.with_kind(reason).with_ignored_flag(true)
     });
     let trials = trials.collect();
 
     let conclusion = libtest_mimic::run(&args, trials);
     let required = std::env::var("CI").is_ok_and(|value| value == "true");
-    if ignored > 0 && required && !args.list {
-        eprintln!("{ignored} trials could not run, which CI=true makes a failure");
+    if unable > 0 && required && !args.list {
+        eprintln!("{unable} trials could not run, which CI=true makes a failure");
         return ExitCode::FAILURE;
     }
     conclusion.exit_code()

@@ -5,9 +5,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::harness::process::Running;
-use crate::{Ctx, Once};
-
-pub(crate) const TRIALS: &[Once] = &[
+pub(crate) const TRIALS: &[(&str, fn())] = &[
     ("process::one_that_hangs_is_killed_and_shown", one_that_hangs_is_killed_and_shown),
     ("process::output_is_seen_as_it_comes", output_is_seen_as_it_comes),
     ("process::signals_arrive", signals_arrive),
@@ -20,13 +18,13 @@ fn sh(script: &str) -> Running {
     Running::start(command, format!("sh -c {script:?}"))
 }
 
-fn one_that_hangs_is_killed_and_shown(_: &Ctx) {
+fn one_that_hangs_is_killed_and_shown() {
     let limit = Duration::from_millis(300);
     let complaint = sh("echo begun; exec sleep 1000").limit(limit).finish().unwrap_err();
     assert!(complaint.contains("killed: still running") && complaint.contains("begun"), "{complaint}");
 }
 
-fn output_is_seen_as_it_comes(_: &Ctx) {
+fn output_is_seen_as_it_comes() {
     let mut cat = sh("exec cat");
     cat.write(b"first\n");
     cat.until_stdout(|out| out == b"first\n");
@@ -34,14 +32,14 @@ fn output_is_seen_as_it_comes(_: &Ctx) {
     cat.wait().ok().prints("first\nsecond\n").silent();
 }
 
-fn signals_arrive(_: &Ctx) {
+fn signals_arrive() {
     let running = sh("trap 'exit 130' INT; echo ready; while :; do read -r line || :; done");
     running.until_stdout(|out| out == b"ready\n");
     running.signal(Signal::INT);
     running.wait().code(130);
 }
 
-fn what_is_shown_has_both_outputs(_: &Ctx) {
+fn what_is_shown_has_both_outputs() {
     let shown = sh("echo out; echo err >&2; exit 3").wait().code(3).to_string();
     for part in ["sh -c", "exit status: 3", "--- stdout\nout", "--- stderr\nerr"] {
         assert!(shown.contains(part), "{part:?} is not in {shown}");

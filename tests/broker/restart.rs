@@ -13,10 +13,10 @@ const COUNT: usize = 200_000;
 
 /// One publishes, one subscribes, and the broker is killed and started again in the middle of it. Afterwards the broker
 /// is killed for good and a run that cannot deliver is told to end, and told again.
-fn nothing_is_lost(_: &Ctx, library: Library) {
+fn nothing_is_lost(ctx: &Ctx, library: Library) {
     let dir = tempfile::tempdir().unwrap();
-    let first = Kafka::start_in(dir.path(), &[]);
-    let listener = format!("listeners=PLAINTEXT://{}", first.address());
+    let first = Kafka::start_in(ctx.kind, dir.path(), None);
+    let address = first.address().to_owned();
     let topic = first.topic("restart", 1);
     let patience = Duration::from_secs(120);
     let reader = Kps::subscribe(&first, library, &topic).limit(patience).spawn();
@@ -25,7 +25,7 @@ fn nothing_is_lost(_: &Ctx, library: Library) {
     writer.feed((0..COUNT).map(|n| format!("{n}\n")).collect::<String>().into_bytes());
     reader.until_stdout(|out| out.len() > 200_000);
     first.kill();
-    let second = Kafka::start_in(dir.path(), &[&listener]);
+    let second = Kafka::start_in(ctx.kind, dir.path(), Some(&address));
 
     let published = writer.wait().ok();
     assert!(published.err().contains(&format!("{COUNT} published, 0 failed")), "{published}");

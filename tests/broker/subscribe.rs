@@ -101,16 +101,16 @@ fn a_format(ctx: &Ctx, library: Library) {
     let topic = ctx.kafka().topic("format", 1);
     let records = [
         Record::of("v1").key("k1").header("a", Some(b"1")).header("b", Some(b"2")).at(1_700_000_000_123),
-        Record { value: None, ..Record::default() }.at(0),
+        Record { value: None, ..Record::default() }.at(1000),
     ];
     ctx.kafka().produce(&topic, &records, json!({}));
     let all = r"%t %p %o %T %K:%k %S:%s %h %% \x41\t\n";
     assert_eq!(
         printed(ctx, library, &topic, &["-f", all]),
-        format!("{topic} 0 0 1700000000123 2:k1 2:v1 a=1,b=2 % A\t\n{topic} 0 1 0 -1: -1:  % A\t\n")
+        format!("{topic} 0 0 1700000000123 2:k1 2:v1 a=1,b=2 % A\t\n{topic} 0 1 1000 -1: -1:  % A\t\n")
     );
     let modified = r"%s{base64} %k{hex} %s{json} %T{rfc3339}\n";
-    let expected = "djE= 6b31 \"v1\" 2023-11-14T22:13:20.123Z\n  null 1970-01-01T00:00:00.000Z\n";
+    let expected = "djE= 6b31 \"v1\" 2023-11-14T22:13:20.123Z\n  null 1970-01-01T00:00:01.000Z\n";
     assert_eq!(printed(ctx, library, &topic, &["-f", modified]), expected);
     let framed = Kps::subscribe(ctx.kafka(), library, &topic).args(["--exit", "-f", "%R%s"]).run().ok();
     framed.prints(b"\0\0\0\x02v1\xff\xff\xff\xff");
@@ -217,7 +217,7 @@ fn several_topics_and_a_pattern(ctx: &Ctx, library: Library) {
 fn a_large_record_is_read(ctx: &Ctx, library: Library) {
     let topic = ctx.kafka().topic_with("large", 1, json!({"max.message.bytes": "8000000"}));
     let large = "x".repeat(5_000_000);
-    let config = json!({"max.request.size": "8000000", "buffer.memory": "64000000"});
+    let config = json!({"max.request.size": "8000000"});
     ctx.kafka().produce(&topic, &[Record::of("before"), Record::of(&large), Record::of("after")], config);
     let text = printed(ctx, library, &topic, &[]);
     assert!(text == format!("before\n{large}\nafter\n"), "{} bytes", text.len());

@@ -8,7 +8,9 @@ use crate::one_line;
 fn help_tells_commands_settings_and_exit_codes() {
     for args in [&["--help"][..], &["-h"], &["help"]] {
         let help = Kps::new(args).run().ok().silent().text();
-        for part in ["publish", "subscribe", "libs", "config", "flag > -X > environment", "7 bad record"] {
+        for part in
+            ["publish", "subscribe", "libs", "config", "broker", "flag > -X > environment", "7 bad record"]
+        {
             assert!(help.contains(part), "{args:?}: no {part:?} in\n{help}");
         }
     }
@@ -68,7 +70,7 @@ fn refused(table: &[Wrong]) {
 #[test]
 fn what_the_command_line_does_not_have_is_named() {
     refused(&[
-        (&[], &["no command", "publish, subscribe, libs or config"]),
+        (&[], &["no command", "publish, subscribe, libs, config or broker"]),
         (&["frobnicate"], &["'frobnicate'"]),
         (&["publish", "t", "--no-such"], &["'--no-such'"]),
         (&["publish", "t", "--acsk", "1"], &["'--acsk'", "'--acks'"]),

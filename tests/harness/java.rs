@@ -1,10 +1,11 @@
-//! Kafka's own Java: one helper JVM that answers questions, and the console tools.
-use std::path::{Path, PathBuf};
+//! Kafka's own Java: its console and admin tools, run in the JVM that also answers requests, and its perf tools.
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::OnceLock;
 
-use serde_json::Value;
+use serde_json::json;
 
+use super::client::Client;
 use super::kafka::Kafka;
 use super::process::{Output, Running};
 
@@ -12,70 +13,92 @@ use super::process::{Output, Running};
 pub(crate) fn command(args: &[&str]) -> Command {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kafka/java.sh");
     let mut command = Command::new(script);
-    command.args(args).env("CARGO_TARGET_DIR", target());
+    command.args(args).env("CARGO_TARGET_DIR", super::target());
     command
 }
 
-fn target() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().to_owned()
+/// What the tests with Java need and this machine does not have.
+pub(crate) fn missing() -> Option<&'static str> {
+    static MISSING: OnceLock<Option<String>> = OnceLock::new();
+    let check = || {
+        let check = command(&["--check"]).stdin(Stdio::null()).output().unwrap();
+        let reason = String::from_utf8_lossy(&check.stderr).lines().next().unwrap_or("java").to_owned();
+        (!check.status.success()).then_some(reason)
+    };
+    MISSING.get_or_init(check).as_deref()
 }
 
-/// What the tests with a real Kafka need and this machine does not have.
-pub(crate) fn missing() -> Option<String> {
-    let check = command(&["--check"]).stdin(Stdio::null()).output().unwrap();
-    let reason = String::from_utf8_lossy(&check.stderr).lines().next().unwrap_or("java").to_owned();
-    (!check.status.success()).then_some(reason)
-}
-
-/// Runs one of Kafka's tools to its end.
-pub(crate) fn tool(class: &str, args: &[&str], input: &[u8]) -> Output {
+/// Starts one of Kafka's tools in a JVM of its own, for what is to be killed or runs for long.
+pub(crate) fn start(class: &str, args: &[&str]) -> Running {
     let args = [&[class], args].concat();
-    let mut tool = Running::start(command(&args), args.join(" "));
-    tool.feed(input.to_vec());
-    tool.wait().ok()
+    Running::start(command(&args), args.join(" "))
+}
+
+/// Runs one of Kafka's tools in a JVM of its own to its end.
+pub(crate) fn run(class: &str, args: &[&str]) -> Output {
+    start(class, args).wait().ok()
+}
+
+/// What a tool that ran in the JVM of the requests left.
+#[derive(Debug)]
+pub(crate) struct Printed {
+    pub(crate) exit: i64,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Printed {
+    /// Checks the exit code.
+    #[track_caller]
+    pub(crate) fn code(self, expected: i64) -> Self {
+        assert_eq!(self.exit, expected, "{self:#?}");
+        self
+    }
+
+    /// Checks all of standard output.
+    #[track_caller]
+    pub(crate) fn prints(self, expected: &str) -> Self {
+        assert_eq!(self.out, expected, "{self:#?}");
+        self
+    }
+
+    /// Checks that one of the two outputs contains `part`: some tools report errors on standard output.
+    #[track_caller]
+    pub(crate) fn says(self, part: &str) -> Self {
+        assert!(self.out.contains(part) || self.err.contains(part), "it does not say {part:?}\n{self:#?}");
+        self
+    }
+}
+
+/// Runs one of Kafka's tools for `kafka` with `--bootstrap-server` and these arguments.
+pub(crate) fn tool(kafka: &Kafka, class: &str, args: &[&str], input: &str) -> Printed {
+    let args = [&["--bootstrap-server", kafka.address()], args].concat();
+    let request = json!({
+        "do": "tool", "class": format!("org.apache.kafka.tools.{class}"), "args": args, "input": input,
+    });
+    let answer = kafka.client(Client::Java).must(&request);
+    let text = |name: &str| answer[name].as_str().unwrap().to_owned();
+    Printed { exit: answer["exit"].as_i64().unwrap(), out: text("out"), err: text("err") }
+}
+
+/// `kafka-topics`.
+pub(crate) fn topics(kafka: &Kafka, args: &[&str]) -> Printed {
+    tool(kafka, "TopicCommand", args, "")
+}
+
+/// `kafka-consumer-groups`.
+pub(crate) fn groups(kafka: &Kafka, args: &[&str]) -> Printed {
+    tool(kafka, "consumer.group.ConsumerGroupCommand", args, "")
 }
 
 /// Publishes lines with `kafka-console-producer`.
-pub(crate) fn console_producer(kafka: &Kafka, topic: &str, args: &[&str], input: &[u8]) {
-    let own = ["--bootstrap-server", kafka.address(), "--topic", topic];
-    tool("org.apache.kafka.tools.ConsoleProducer", &[&own, args].concat(), input);
+pub(crate) fn console_producer(kafka: &Kafka, topic: &str, args: &[&str], input: &str) {
+    tool(kafka, "ConsoleProducer", &[&["--topic", topic], args].concat(), input).code(0);
 }
 
 /// Reads `count` records from the beginning with `kafka-console-consumer`.
-pub(crate) fn console_consumer(kafka: &Kafka, topic: &str, count: usize, args: &[&str]) -> Output {
+pub(crate) fn console_consumer(kafka: &Kafka, topic: &str, count: usize, args: &[&str]) -> Printed {
     let count = count.to_string();
-    let own = ["--bootstrap-server", kafka.address(), "--topic", topic, "--max-messages", &count];
-    let args = [&own, ["--from-beginning"].as_slice(), args].concat();
-    tool("org.apache.kafka.tools.consumer.ConsoleConsumer", &args, b"")
-}
-
-/// A JVM that answers one request a line; see `tests/kafka/Helper.java` for what it can do.
-#[derive(Debug)]
-pub(crate) struct Helper {
-    running: Mutex<Running>,
-}
-
-impl Helper {
-    /// Starts it for the broker at `address`.
-    pub(crate) fn start(address: &str) -> Self {
-        let setting = format!("bootstrap.servers={address}");
-        Self { running: Mutex::new(Running::start(command(&["Helper", &setting]), "java helper".to_owned())) }
-    }
-
-    /// The answer to `request`, or why there is none.
-    pub(crate) fn ask(&self, request: &Value) -> Result<Value, String> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.write(format!("{request}\n").as_bytes());
-        let mut answer: Value = serde_json::from_str(&running.take_line()).unwrap();
-        match answer["error"].as_str() {
-            Some(error) => Err(error.to_owned()),
-            None => Ok(answer["ok"].take()),
-        }
-    }
-
-    /// As [`Helper::ask`], where a refusal fails the test.
-    #[track_caller]
-    pub(crate) fn must(&self, request: &Value) -> Value {
-        self.ask(request).unwrap_or_else(|error| panic!("{error}, asked for {request}"))
-    }
+    let own = ["--topic", topic, "--max-messages", &count, "--from-beginning", "--timeout-ms", "30000"];
+    tool(kafka, "consumer.ConsoleConsumer", &[&own, args].concat(), "").code(0)
 }

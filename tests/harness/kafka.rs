@@ -1,6 +1,6 @@
-//! An Apache Kafka of one node, started for the tests, and what they ask of it through Java's own client.
+//! A broker under test, real or embedded, and what the tests ask of it through another client.
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine;
@@ -8,65 +8,136 @@ use base64::engine::general_purpose::STANDARD;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::java::{self, Helper};
+use super::client::{Ask, Client, Clients};
 use super::process::Running;
-use super::unique;
+use super::{FIRST_START, java, unique};
 
-/// The first start on a machine brings Kafka's jars.
-const FIRST_START: Duration = Duration::from_secs(600);
+/// A kind of broker to test with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Apache Kafka, one node, by `tests/kafka/Broker.java`.
+    Kafka,
+    /// Our own, in this process.
+    Embedded,
+}
+
+impl Kind {
+    /// Those built in.
+    pub(crate) fn all() -> Vec<Self> {
+        let embedded = cfg!(feature = "broker").then_some(Self::Embedded);
+        [Self::Kafka].into_iter().chain(embedded).collect()
+    }
+
+    /// Its name in those of trials.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Kafka => "kafka",
+            Self::Embedded => "embedded",
+        }
+    }
+
+    /// The client that the tests ask unless they name one: Java's, but of the embedded broker librdkafka where Java is
+    /// not installed or `KPS_TEST_HELPER=librdkafka` says so.
+    pub(crate) fn helper(self) -> Client {
+        let asked = || std::env::var("KPS_TEST_HELPER").is_ok_and(|name| name == Client::Librdkafka.name());
+        match self {
+            Self::Embedded if java::missing().is_some() || asked() => Client::Librdkafka,
+            _ => Client::Java,
+        }
+    }
+}
 
 /// A running broker; dropped, it ends and its data is removed. It also ends when this process does, however that ends.
 #[derive(Debug)]
 pub(crate) struct Kafka {
-    running: Running,
-    helper: OnceLock<Helper>,
-    /// `HOST:PORT` of each listener.
-    pub(crate) addresses: Vec<String>,
+    kind: Kind,
+    node: Node,
+    clients: Clients,
+    address: String,
 }
 
+#[derive(Debug)]
+enum Node {
+    Kafka(Running),
+    #[cfg(feature = "broker")]
+    Embedded(kps::broker::Broker, Lines),
+}
+
+/// What the embedded broker logged.
+type Lines = Arc<Mutex<Vec<String>>>;
+
+/// What Kafka's broker is started with beside its defaults: a topic is there only when a trial has created it, and
+/// members of the new group protocol may be missed for a time that a test can wait for.
+const SETTINGS: [&str; 5] = [
+    "auto.create.topics.enable=false",
+    "group.consumer.min.session.timeout.ms=6000",
+    "group.consumer.session.timeout.ms=6000",
+    "group.consumer.min.heartbeat.interval.ms=1000",
+    "group.consumer.heartbeat.interval.ms=1000",
+];
+
+/// A node that comes back is let in only when its predecessor's session is over. Without heartbeats well within that
+/// time the broker would shut itself out now and then.
+const SESSION: [&str; 2] = ["broker.session.timeout.ms=2000", "broker.heartbeat.interval.ms=250"];
+
 impl Kafka {
-    /// Starts a broker with these settings of its own (`key=value`) and waits until it takes requests.
-    pub(crate) fn start(settings: &[&str]) -> Self {
-        Self::launch(settings)
+    /// Starts a broker that creates no topic by itself and waits until it takes requests.
+    pub(crate) fn start(kind: Kind) -> Self {
+        Self::launch(kind, None, None)
     }
 
-    /// As [`Kafka::start`], with the data kept in `dir`, where the next one started there finds it. To come back on
-    /// the same port, give it `listeners=PLAINTEXT://ADDRESS`.
-    pub(crate) fn start_in(dir: &Path, settings: &[&str]) -> Self {
-        // A node that comes back is let in only when its predecessor's session is over. Without heartbeats well within
-        // that time the broker would shut itself out now and then.
-        let session = ["broker.session.timeout.ms=2000", "broker.heartbeat.interval.ms=250"];
-        let own = [&["--dir", dir.to_str().unwrap()], &session[..]].concat();
-        Self::launch(&[&own, settings].concat())
+    /// As [`Kafka::start`], with the data kept in `dir`, where the next one started there finds it, and at `address`
+    /// if it is to come back there.
+    pub(crate) fn start_in(kind: Kind, dir: &Path, address: Option<&str>) -> Self {
+        Self::launch(kind, Some(dir), address)
     }
 
-    fn launch(args: &[&str]) -> Self {
-        let args = [&["Broker"], args].concat();
-        let running = Running::start(java::command(&args), args.join(" ")).limit(FIRST_START);
-        let addresses = running.take_line().split(' ').map(str::to_owned).collect();
-        Self { running, helper: OnceLock::new(), addresses }
+    fn launch(kind: Kind, dir: Option<&Path>, address: Option<&str>) -> Self {
+        let (node, address) = match kind {
+            Kind::Kafka => kafka(dir, address),
+            Kind::Embedded => embedded(dir, address),
+        };
+        Self { kind, node, clients: Clients::default(), address }
     }
 
-    /// `HOST:PORT` of the first listener.
+    /// What it is.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// `HOST:PORT`.
     pub(crate) fn address(&self) -> &str {
-        &self.addresses[0]
+        &self.address
     }
 
-    /// Ends the broker as a power cut would.
+    /// Ends the broker as a power cut would; the embedded one, which lives in this process, at least without a word
+    /// to its clients.
     pub(crate) fn kill(self) {
-        self.running.signal(Signal::KILL);
+        match &self.node {
+            Node::Kafka(running) => running.signal(Signal::KILL),
+            #[cfg(feature = "broker")]
+            Node::Embedded(..) => {}
+        }
     }
 
     /// The last lines the broker logged.
     pub(crate) fn log_tail(&self) -> String {
-        let log = self.running.stderr_so_far();
-        let lines: Vec<&str> = log.lines().collect();
+        let lines: Vec<String> = match &self.node {
+            Node::Kafka(running) => running.stderr_so_far().lines().map(str::to_owned).collect(),
+            #[cfg(feature = "broker")]
+            Node::Embedded(_, lines) => lines.lock().unwrap().clone(),
+        };
         lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
-    /// Java's client for this broker.
-    pub(crate) fn helper(&self) -> &Helper {
-        self.helper.get_or_init(|| Helper::start(self.address()))
+    /// The client that the tests ask.
+    pub(crate) fn helper(&self) -> &dyn Ask {
+        self.client(self.kind.helper())
+    }
+
+    /// This client for this broker.
+    pub(crate) fn client(&self, client: Client) -> &dyn Ask {
+        self.clients.get(client, &self.address)
     }
 
     /// Creates a topic of a name of its own that begins with `name`; every partition is ready when this returns.
@@ -82,30 +153,24 @@ impl Kafka {
         topic
     }
 
-    /// Publishes through Java's producer; `config` is the producer's, such as `{"compression.type": "lz4"}`.
+    /// Publishes; `config` is the producer's, such as `{"compression.type": "lz4"}`.
     pub(crate) fn produce(&self, topic: &str, records: &[Record], config: Value) {
-        let records: Vec<Value> = records.iter().map(Record::to_json).collect();
+        let records = Record::all_to_json(records);
         self.helper().must(&json!({"do": "produce", "topic": topic, "records": records, "config": config}));
     }
 
     /// Publishes in one transaction, which leaves a marker behind the records in every partition they went to.
     pub(crate) fn transaction(&self, topic: &str, records: &[Record], end: Transaction) {
-        let records: Vec<Value> = records.iter().map(Record::to_json).collect();
-        let end = match end {
-            Transaction::Commit => "commit",
-            Transaction::Abort => "abort",
-            Transaction::Open => "open",
-        };
+        let (records, end) = (Record::all_to_json(records), end.name());
         self.helper().must(&json!({"do": "produce", "topic": topic, "records": records, "transaction": end}));
     }
 
-    /// All records of a topic as Java's consumer sees them, aborted ones left out, partition by partition.
+    /// All records of a topic, aborted ones left out, partition by partition.
     pub(crate) fn consume(&self, topic: &str) -> Vec<Record> {
         let config = json!({"isolation.level": "read_committed"});
-        let records = self.helper().must(&json!({"do": "consume", "topic": topic, "config": config}));
-        let mut records: Vec<_> = records.as_array().unwrap().iter().map(Record::from_json).collect();
-        records.sort_by_key(|record| (record.partition, record.offset));
-        records
+        Record::all_from_json(
+            &self.helper().must(&json!({"do": "consume", "topic": topic, "config": config})),
+        )
     }
 
     /// As [`Kafka::consume`]: key, headers and value alone.
@@ -136,7 +201,7 @@ impl Kafka {
 
     /// The offset a group has committed for a partition.
     pub(crate) fn committed(&self, group: &str, topic: &str, partition: u32) -> Option<i64> {
-        let committed = self.helper().must(&json!({"do": "committed", "group": group}));
+        let committed = self.helper().must(&json!({"do": "committed", "group": group, "topic": topic}));
         committed[format!("{topic}-{partition}")].as_i64()
     }
 
@@ -150,8 +215,52 @@ impl Kafka {
 
 impl Drop for Kafka {
     fn drop(&mut self) {
-        self.running.end_within(Duration::from_secs(10));
+        match &mut self.node {
+            Node::Kafka(running) => running.end_within(Duration::from_secs(10)),
+            #[cfg(feature = "broker")]
+            Node::Embedded(..) => {}
+        }
     }
+}
+
+fn kafka(dir: Option<&Path>, address: Option<&str>) -> (Node, String) {
+    let listener = address.map(|address| format!("listeners=PLAINTEXT://{address}"));
+    let mut args = vec!["Broker"];
+    if let Some(dir) = dir {
+        args.extend(["--dir", dir.to_str().unwrap()]);
+        args.extend(SESSION);
+    }
+    args.extend(SETTINGS);
+    args.extend(listener.as_deref());
+    let running = Running::start(java::command(&args), args.join(" ")).limit(FIRST_START);
+    let address = running.take_line();
+    (Node::Kafka(running), address)
+}
+
+#[cfg(feature = "broker")]
+fn embedded(dir: Option<&Path>, address: Option<&str>) -> (Node, String) {
+    use kps::broker::{Broker, Log, Options};
+    let lines = Lines::default();
+    let log = Arc::clone(&lines);
+    let mut options = Options {
+        data: dir.map(Path::to_owned),
+        auto_create: false,
+        log: Log::new(move |line| log.lock().unwrap().push(line.to_owned())),
+        ..Options::default()
+    };
+    options.consumer_groups.session_timeout = Duration::from_secs(6);
+    options.consumer_groups.heartbeat_interval = Duration::from_secs(1);
+    if let Some(address) = address {
+        options.listen = address.parse().unwrap();
+    }
+    let broker = Broker::start(options).unwrap();
+    let address = broker.addr().to_string();
+    (Node::Embedded(broker, lines), address)
+}
+
+#[cfg(not(feature = "broker"))]
+fn embedded(_: Option<&Path>, _: Option<&str>) -> (Node, String) {
+    unreachable!("not among all()")
 }
 
 /// How a transaction ends.
@@ -163,7 +272,18 @@ pub(crate) enum Transaction {
     Open,
 }
 
-/// A record as Java's client takes and gives it. To publish, `partition` and `timestamp` may be left out.
+impl Transaction {
+    /// Its name in requests.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Commit => "commit",
+            Self::Abort => "abort",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// A record as clients take and give it. To publish, `partition` and `timestamp` may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) partition: Option<u32>,
@@ -208,6 +328,18 @@ impl Record {
     /// Key, headers and value alone: what was published, wherever it went.
     pub(crate) fn content(self) -> Self {
         Self { partition: None, offset: None, timestamp: None, ..self }
+    }
+
+    /// As requests have them.
+    pub(crate) fn all_to_json(records: &[Self]) -> Value {
+        records.iter().map(Self::to_json).collect()
+    }
+
+    /// From an answer, partition by partition.
+    pub(crate) fn all_from_json(records: &Value) -> Vec<Self> {
+        let mut records: Vec<_> = records.as_array().unwrap().iter().map(Self::from_json).collect();
+        records.sort_by_key(|record| (record.partition, record.offset));
+        records
     }
 
     fn to_json(&self) -> Value {

@@ -3,9 +3,14 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.BufferedReader;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
+import java.lang.reflect.InvocationTargetException;
+import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Base64;
@@ -13,18 +18,21 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.ConsumerGroupDescription;
+import org.apache.kafka.clients.admin.GroupListing;
 import org.apache.kafka.clients.admin.MemberDescription;
+import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
@@ -32,13 +40,17 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.clients.producer.internals.BuiltInPartitioner;
+import org.apache.kafka.common.Node;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.TopicPartitionInfo;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.header.internals.RecordHeader;
+import org.apache.kafka.common.protocol.Errors;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
+import org.apache.kafka.common.utils.Exit;
 import org.apache.kafka.common.utils.Utils;
 
 /**
@@ -46,7 +58,8 @@ import org.apache.kafka.common.utils.Utils;
  *
  * <p>{@code Helper KEY=VALUE...} takes client settings ({@code bootstrap.servers=...}). Each line of standard input is a
  * JSON object whose field {@code do} names a method below; each gets one line in answer: {@code {"ok": ...}} or {@code
- * {"error": "..."}}. Keys, values and header values are base64 or null. Ends with its standard input.
+ * {"error": "...", "code": N}}, N as the protocol numbers errors. Keys, values and header values are base64 or null. Ends
+ * with its standard input.
  */
 final class Helper {
     private static final ObjectMapper JSON = new ObjectMapper();
@@ -81,36 +94,49 @@ final class Helper {
         try {
             answer.set("ok", run(JSON.readTree(line)));
         } catch (ExecutionException error) {
-            answer.put("error", String.valueOf(error.getCause()));
+            refuse(answer, error.getCause());
         } catch (Exception error) {
-            answer.put("error", error.toString());
+            refuse(answer, error);
         }
         return answer;
+    }
+
+    private static void refuse(ObjectNode answer, Throwable error) {
+        answer.put("error", error.toString()).put("code", Errors.forException(error).code());
     }
 
     private JsonNode run(JsonNode request) throws Exception {
         String name = request.path("do").asText();
         return switch (name) {
             case "create_topic" -> createTopic(request);
+            case "describe_topic" -> describeTopic(request.get("topic").asText());
+            case "create_partitions" -> createPartitions(request);
             case "delete_topic" -> deleteTopic(request);
-            case "set_topic_config" -> setTopicConfig(request);
+            case "topic_config" -> topicConfig(request.get("topic").asText());
             case "begin_offsets" -> offsets(request.get("topic").asText(), OffsetSpec.earliest());
             case "end_offsets" -> offsets(request.get("topic").asText(), OffsetSpec.latest());
+            case "offsets_at" ->
+                offsets(request.get("topic").asText(), OffsetSpec.forTimestamp(request.get("timestamp").asLong()));
             case "delete_records" -> deleteRecords(request);
             case "produce" -> produce(request);
             case "consume" -> consume(request);
             case "partition_for" -> partitionFor(request);
+            case "list_groups" -> listGroups();
             case "describe_group" -> describeGroup(request.get("group").asText());
+            case "delete_group" -> deleteGroup(request.get("group").asText());
             case "committed" -> committed(request.get("group").asText());
             case "set_committed" -> setCommitted(request);
+            case "delete_offsets" -> deleteOffsets(request);
+            case "tool" -> tool(request);
             default -> throw new IllegalArgumentException("unknown request: " + name);
         };
     }
 
-    /** {@code topic, partitions, config}; returns when every partition answers, not only when the controller has it. */
+    /** {@code topic, partitions, replication, config}; returns when every partition answers, not only when the controller has it. */
     private JsonNode createTopic(JsonNode request) throws Exception {
         String topic = request.get("topic").asText();
-        NewTopic created = new NewTopic(topic, request.path("partitions").asInt(1), (short) 1);
+        short replication = (short) request.path("replication").asInt(1);
+        NewTopic created = new NewTopic(topic, request.path("partitions").asInt(1), replication);
         created.configs(strings(request.path("config")));
         admin.createTopics(List.of(created)).all().get();
         long deadline = System.nanoTime() + PATIENCE.toNanos();
@@ -130,14 +156,33 @@ final class Helper {
         return JSON.nullNode();
     }
 
-    /** {@code topic, config}. */
-    private JsonNode setTopicConfig(JsonNode request) throws Exception {
-        ConfigResource topic = new ConfigResource(ConfigResource.Type.TOPIC, request.get("topic").asText());
-        List<AlterConfigOp> changes = strings(request.get("config")).entrySet().stream()
-                .map(e -> new AlterConfigOp(new ConfigEntry(e.getKey(), e.getValue()), AlterConfigOp.OpType.SET))
-                .toList();
-        admin.incrementalAlterConfigs(Map.of(topic, changes)).all().get();
+    /** Leader and replicas of each partition. */
+    private JsonNode describeTopic(String topic) throws Exception {
+        ArrayNode answer = JSON.createArrayNode();
+        for (TopicPartitionInfo partition : admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).partitions()) {
+            ObjectNode one = answer.addObject();
+            one.put("partition", partition.partition()).put("leader", partition.leader().id());
+            ArrayNode replicas = one.putArray("replicas");
+            for (Node replica : partition.replicas()) replicas.add(replica.id());
+        }
+        return answer;
+    }
+
+    /** {@code topic, total}. */
+    private JsonNode createPartitions(JsonNode request) throws Exception {
+        NewPartitions total = NewPartitions.increaseTo(request.get("total").asInt());
+        admin.createPartitions(Map.of(request.get("topic").asText(), total)).all().get();
         return JSON.nullNode();
+    }
+
+    /** All settings of a topic by name. */
+    private JsonNode topicConfig(String name) throws Exception {
+        ConfigResource topic = new ConfigResource(ConfigResource.Type.TOPIC, name);
+        ObjectNode answer = JSON.createObjectNode();
+        for (ConfigEntry entry : admin.describeConfigs(List.of(topic)).all().get().get(topic).entries()) {
+            answer.put(entry.name(), entry.value());
+        }
+        return answer;
     }
 
     /** Offsets in the order of partitions. */
@@ -163,13 +208,14 @@ final class Helper {
     }
 
     /**
-     * {@code topic, records: [{partition, timestamp, key, value, headers: [[name, value]]}], config, transaction}, where
-     * transaction is {@code commit}, {@code abort} or {@code open}; returns {@code [[partition, offset]]}.
+     * {@code topic, records: [{partition, timestamp, key, value, headers: [[name, value]]}], config, transaction, offsets},
+     * where transaction is {@code commit}, {@code abort} or {@code open} and offsets, which belong to it, are {@code {group,
+     * topic, partition, offset}}; returns {@code [[partition, offset]]}.
      */
     private JsonNode produce(JsonNode request) throws Exception {
         Map<String, Object> config = with(request.path("config"));
         String transaction = request.path("transaction").asText("");
-        if (!transaction.isEmpty()) config.put("transactional.id", "helper-" + System.nanoTime());
+        if (!transaction.isEmpty()) config.putIfAbsent("transactional.id", "helper-" + System.nanoTime());
         ByteArraySerializer bytes = new ByteArraySerializer();
         KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(config, bytes, bytes);
         try (AutoCloseable closed = transaction.equals("open") ? () -> {} : producer) {
@@ -185,6 +231,12 @@ final class Helper {
             ArrayNode placed = JSON.createArrayNode();
             for (Future<RecordMetadata> future : sent) {
                 placed.addArray().add(future.get().partition()).add(future.get().offset());
+            }
+            JsonNode offsets = request.path("offsets");
+            if (offsets.isObject()) {
+                OffsetAndMetadata offset = new OffsetAndMetadata(offsets.get("offset").asLong());
+                ConsumerGroupMetadata group = new ConsumerGroupMetadata(offsets.get("group").asText());
+                producer.sendOffsetsToTransaction(Map.of(partition(offsets), offset), group);
             }
             if (transaction.equals("commit")) producer.commitTransaction();
             if (transaction.equals("abort")) producer.abortTransaction();
@@ -243,6 +295,17 @@ final class Helper {
         return JSON.createObjectNode().put("murmur2", Utils.murmur2(key)).put("partition", partition);
     }
 
+    private JsonNode listGroups() throws Exception {
+        ArrayNode answer = JSON.createArrayNode();
+        admin.listGroups().all().get().stream().map(GroupListing::groupId).sorted().forEach(answer::add);
+        return answer;
+    }
+
+    private JsonNode deleteGroup(String group) throws Exception {
+        admin.deleteConsumerGroups(List.of(group)).all().get();
+        return JSON.nullNode();
+    }
+
     /** State, protocol and members with their partitions ({@code topic-N}). */
     private JsonNode describeGroup(String group) throws Exception {
         ConsumerGroupDescription found =
@@ -273,6 +336,65 @@ final class Helper {
         OffsetAndMetadata offset = new OffsetAndMetadata(request.get("offset").asLong(), Optional.empty(), "");
         admin.alterConsumerGroupOffsets(request.get("group").asText(), Map.of(partition(request), offset)).all().get();
         return JSON.nullNode();
+    }
+
+    /** {@code group, topic, partition}. */
+    private JsonNode deleteOffsets(JsonNode request) throws Exception {
+        String group = request.get("group").asText();
+        admin.deleteConsumerGroupOffsets(group, Set.of(partition(request))).all().get();
+        return JSON.nullNode();
+    }
+
+    /** Thrown where a tool would have ended this JVM. */
+    private static final class Exited extends RuntimeException {
+        Exited() {
+            super(null, null, false, false);
+        }
+    }
+
+    /**
+     * {@code class, args, input}: runs one of Kafka's tools here, which saves the start of a JVM; returns {@code {exit, out,
+     * err}}.
+     */
+    private JsonNode tool(JsonNode request) throws Exception {
+        List<String> args = new ArrayList<>();
+        request.get("args").forEach(arg -> args.add(arg.asText()));
+        List<Runnable> hooks = new ArrayList<>();
+        ByteArrayOutputStream printed = new ByteArrayOutputStream();
+        ByteArrayOutputStream complained = new ByteArrayOutputStream();
+        ObjectNode answer = JSON.createObjectNode();
+        // The first exit counts: some tools take what it throws for a mistake, report it and exit again.
+        Exit.Procedure exit = (status, message) -> {
+            if (answer.isEmpty()) ended(answer, status, printed, complained);
+            throw new Exited();
+        };
+        Exit.setExitProcedure(exit);
+        Exit.setHaltProcedure(exit);
+        Exit.setShutdownHookAdder((name, hook) -> hooks.add(hook));
+        InputStream in = System.in;
+        PrintStream out = System.out;
+        PrintStream err = System.err;
+        System.setIn(new ByteArrayInputStream(request.path("input").asText("").getBytes(StandardCharsets.UTF_8)));
+        System.setOut(new PrintStream(printed, true));
+        System.setErr(new PrintStream(complained, true));
+        try {
+            Class<?> tool = Class.forName(request.get("class").asText());
+            tool.getMethod("main", String[].class).invoke(null, (Object) args.toArray(String[]::new));
+        } catch (InvocationTargetException ended) {
+            if (!(ended.getCause() instanceof Exited)) throw ended;
+        } finally {
+            hooks.forEach(Runnable::run);
+            System.setIn(in);
+            System.setOut(out);
+            System.setErr(err);
+        }
+        if (answer.isEmpty()) ended(answer, 0, printed, complained);
+        return answer;
+    }
+
+    private static void ended(ObjectNode answer, int status, ByteArrayOutputStream out, ByteArrayOutputStream err) {
+        answer.put("exit", status).put("out", out.toString(StandardCharsets.UTF_8));
+        answer.put("err", err.toString(StandardCharsets.UTF_8));
     }
 
     private static TopicPartition partition(JsonNode request) {

@@ -52,7 +52,9 @@ fn find<'a>(
     request: &MetadataRequest<'a>,
     asked: &MetadataRequestTopic<'a>,
 ) -> MetadataTopic<'a> {
-    let found = call.allow().and_then(|()| match &asked.name {
+    // With an id the name does not count: Java's consumer, which may know no more, leaves it empty.
+    let name = asked.name.as_ref().filter(|_| asked.topic_id == Uuid::default());
+    let found = call.allow().and_then(|()| match name {
         Some(name) => by_name(call, name, request.allow_auto_topic_creation).map_err(Failure::from),
         None => call.node.storage.topic_by_id(asked.topic_id.0).ok_or(Code::UnknownTopicId.into()),
     });
@@ -61,7 +63,7 @@ fn find<'a>(
         Err(_) => MetadataTopic {
             error_code: told(&found).0,
             // Before version 12 there is no null.
-            name: asked.name.clone().or_else(|| (call.version() < 12).then(Text::default)),
+            name: name.cloned().or_else(|| (call.version() < 12).then(Text::default)),
             topic_id: asked.topic_id,
             ..Default::default()
         },

@@ -1,28 +1,44 @@
 //! What is answered: one file per API.
 //!
-//! An API that is served stands in [`SERVED`], which is what is announced, and in [`dispatch`]. Those
-//! of groups and transactions join the same way: a handler that answers at once is a function from
-//! request to response, one that waits is an `async` function that is given the [`Call`].
+//! An API that is served stands in [`SERVED`], which is what is announced, and in [`dispatch`]. A
+//! handler that answers at once is a function from request to response, one that waits is an `async`
+//! function that is given the [`Call`].
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod api_versions;
 mod configs;
+mod consumer_group_describe;
+mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
+mod end_txn;
 mod fetch;
 mod fetch_session;
 mod find_coordinator;
+mod heartbeat;
 mod init_producer_id;
+mod join_group;
+mod leave_group;
+mod list_groups;
 mod list_offsets;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod produce;
+mod sync_group;
+mod txn_offset_commit;
 
 pub(super) use fetch_session::Session;
 
-use super::code::Failure;
+use super::code::{Code, Failure};
 use super::connection::{Close, Peer};
 use super::faults::FaultKind;
 use super::node::Node;
@@ -35,15 +51,31 @@ pub(super) const SERVED: &[ApiKey] = &[
     ApiKey::Fetch,
     ApiKey::ListOffsets,
     ApiKey::Metadata,
+    ApiKey::OffsetCommit,
+    ApiKey::OffsetFetch,
     ApiKey::FindCoordinator,
+    ApiKey::JoinGroup,
+    ApiKey::Heartbeat,
+    ApiKey::LeaveGroup,
+    ApiKey::SyncGroup,
+    ApiKey::DescribeGroups,
+    ApiKey::ListGroups,
     ApiKey::ApiVersions,
     ApiKey::CreateTopics,
     ApiKey::DeleteTopics,
     ApiKey::DeleteRecords,
     ApiKey::InitProducerId,
+    ApiKey::AddPartitionsToTxn,
+    ApiKey::AddOffsetsToTxn,
+    ApiKey::EndTxn,
+    ApiKey::TxnOffsetCommit,
     ApiKey::DescribeConfigs,
     ApiKey::CreatePartitions,
+    ApiKey::DeleteGroups,
+    ApiKey::OffsetDelete,
     ApiKey::DescribeCluster,
+    ApiKey::ConsumerGroupHeartbeat,
+    ApiKey::ConsumerGroupDescribe,
 ];
 
 /// A response ready to be sent.
@@ -70,9 +102,10 @@ impl<'a> Call<'a> {
         self.header.api_version
     }
 
-    /// Reads the request.
+    /// Reads the request. What is left over is ignored, as Kafka does: librdkafka 2.12 asks for the
+    /// metadata of all topics with three bytes too many.
     pub(super) fn read<R: Request<'a>>(&self) -> Result<R, Close> {
-        Ok(R::decode(self.body, self.version())?)
+        Ok(R::decode_from(&mut Reader::new(self.body), self.version())?)
     }
 
     /// Writes the response.
@@ -85,6 +118,17 @@ impl<'a> Call<'a> {
     pub(super) fn allow(&self) -> Result<(), Failure> {
         self.fault
             .map_or(Ok(()), |code| Err(Failure { code, why: Some("a fault that was asked for".into()) }))
+    }
+
+    /// PRODUCER_FENCED as INVALID_PRODUCER_EPOCH for clients of versions before `first`, which do not know it
+    /// (KIP-588).
+    fn fenced_since<T>(&self, first: i16, outcome: Result<T, Failure>) -> Result<T, Failure> {
+        match self.version() < first {
+            true => {
+                outcome.map_err(|failure| failure.instead(Code::ProducerFenced, Code::InvalidProducerEpoch))
+            }
+            false => outcome,
+        }
     }
 
     /// Answers by a function from request to response.
@@ -124,16 +168,31 @@ async fn dispatch(call: &mut Call<'_>, api: ApiKey) -> Result<Option<Reply>, Clo
         ApiKey::Fetch => fetch::answer(call).await,
         ApiKey::ListOffsets => call.answer(list_offsets::handle),
         ApiKey::Metadata => call.answer(metadata::handle),
+        ApiKey::OffsetCommit => call.answer(offset_commit::handle),
+        ApiKey::OffsetFetch => call.answer(offset_fetch::handle),
         ApiKey::FindCoordinator => call.answer(find_coordinator::handle),
+        ApiKey::JoinGroup => join_group::answer(call).await,
+        ApiKey::Heartbeat => call.answer(heartbeat::handle),
+        ApiKey::LeaveGroup => call.answer(leave_group::handle),
+        ApiKey::SyncGroup => sync_group::answer(call).await,
+        ApiKey::DescribeGroups => call.answer(describe_groups::handle),
+        ApiKey::ListGroups => call.answer(list_groups::handle),
         ApiKey::ApiVersions => call.answer(api_versions::handle),
         ApiKey::CreateTopics => call.answer(create_topics::handle),
         ApiKey::DeleteTopics => call.answer(delete_topics::handle),
         ApiKey::DeleteRecords => call.answer(delete_records::handle),
         ApiKey::InitProducerId => call.answer(init_producer_id::handle),
+        ApiKey::AddPartitionsToTxn => call.answer(add_partitions_to_txn::handle),
+        ApiKey::AddOffsetsToTxn => call.answer(add_offsets_to_txn::handle),
+        ApiKey::EndTxn => call.answer(end_txn::handle),
+        ApiKey::TxnOffsetCommit => call.answer(txn_offset_commit::handle),
         ApiKey::DescribeConfigs => call.answer(describe_configs::handle),
         ApiKey::CreatePartitions => call.answer(create_partitions::handle),
+        ApiKey::DeleteGroups => call.answer(delete_groups::handle),
+        ApiKey::OffsetDelete => call.answer(offset_delete::handle),
         ApiKey::DescribeCluster => call.answer(describe_cluster::handle),
-        _ => Err(unserved(&call.header)),
+        ApiKey::ConsumerGroupHeartbeat => call.answer(consumer_group_heartbeat::handle),
+        ApiKey::ConsumerGroupDescribe => call.answer(consumer_group_describe::handle),
     }
 }
 

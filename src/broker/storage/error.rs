@@ -82,14 +82,6 @@ pub enum Error {
         /// The one that came.
         got: i32,
     },
-    /// Written long ago, so its offset is no longer known (DUPLICATE_SEQUENCE_NUMBER, 46).
-    #[error("producer {producer_id} sent sequence {sequence} again")]
-    DuplicateSequence {
-        /// The producer.
-        producer_id: i64,
-        /// The sequence number that came again.
-        sequence: i32,
-    },
     /// A producer that was replaced by a later one (INVALID_PRODUCER_EPOCH, 47).
     #[error("epoch {got} of producer {producer_id} is over (now {current})")]
     InvalidProducerEpoch {

@@ -73,8 +73,8 @@ impl Log {
         self.producers.aborted(from, up_to)
     }
 
-    /// The producers that have a transaction open here, with its first offset.
-    pub fn open_transactions(&self) -> impl Iterator<Item = (i64, i64)> {
+    /// The transactions that are open here: producer, its epoch, first offset.
+    pub fn open_transactions(&self) -> impl Iterator<Item = (i64, i16, i64)> {
         self.producers.open()
     }
 
@@ -100,8 +100,8 @@ impl Log {
     /// # Errors
     /// [`Error::CorruptMessage`], [`Error::UnsupportedFormat`], [`Error::MessageTooLarge`],
     /// [`Error::InvalidRecord`] for what is no sound batch; [`Error::OutOfOrderSequence`],
-    /// [`Error::DuplicateSequence`], [`Error::InvalidProducerEpoch`], [`Error::InvalidTxnState`] for
-    /// what its producer should not have sent; [`Error::Io`]. Nothing is written then.
+    /// [`Error::InvalidProducerEpoch`], [`Error::InvalidTxnState`] for what its producer should not have
+    /// sent; [`Error::Io`]. Nothing is written then.
     pub fn append(&mut self, batches: &mut [u8], now: i64) -> Result<Appended> {
         self.check_not_deleted()?;
         let log_append_time = self.options.append_time.then_some(now);

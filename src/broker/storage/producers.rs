@@ -55,6 +55,23 @@ impl Producer {
             self.sent.clear();
         }
     }
+
+    /// The same batch, when it is one of the last.
+    fn find(&self, header: &BatchHead) -> Option<&Sent> {
+        let range = (header.base_sequence, header.last_sequence());
+        let same = |sent: &&Sent| (sent.first, sent.last) == range;
+        self.sent.iter().find(same).filter(|_| header.producer_epoch == self.epoch)
+    }
+
+    /// A batch must begin where the last one ended, and with 0 in a new epoch. One that was written
+    /// before those that are remembered is out of order like any other
+    /// (Kafka's `ProducerAppendInfo.checkSequence`).
+    fn check_sequence(&self, header: &BatchHead) -> Result<()> {
+        let (producer_id, got) = (header.producer_id, header.base_sequence);
+        let last = self.sent.back().filter(|_| header.producer_epoch == self.epoch);
+        let expected = last.map_or(0, |sent| sent.last.checked_add(1).unwrap_or(0));
+        if got == expected { Ok(()) } else { Err(Error::OutOfOrderSequence { producer_id, expected, got }) }
+    }
 }
 
 /// The producers of a partition.
@@ -68,20 +85,18 @@ pub(super) struct Producers {
 }
 
 impl Producers {
-    /// Judges a client's batch. `Some` is the base offset it was given when it came before.
+    /// Judges a client's batch. `Some` is the base offset it was given when it came before: one of the
+    /// last batches, sent again.
     pub(super) fn check(&self, header: &BatchHead) -> Result<Option<i64>> {
         let Some(producer) = self.by_id.get(&header.producer_id) else { return Ok(None) };
-        self.check_epoch(header.producer_id, header.producer_epoch)?;
-        if header.producer_epoch == producer.epoch {
-            let (first, last) = (header.base_sequence, header.last_sequence());
-            if let Some(sent) = producer.sent.iter().find(|sent| (sent.first, sent.last) == (first, last)) {
-                return Ok(Some(sent.base_offset));
-            }
-            if producer.open.is_some() && !header.is_transactional() {
-                return Err(Error::InvalidTxnState(header.producer_id));
-            }
+        if let Some(sent) = producer.find(header) {
+            return Ok(Some(sent.base_offset));
         }
-        self.check_sequence(producer, header)?;
+        self.check_epoch(header.producer_id, header.producer_epoch)?;
+        producer.check_sequence(header)?;
+        if producer.open.is_some() && !header.is_transactional() {
+            return Err(Error::InvalidTxnState(header.producer_id));
+        }
         Ok(None)
     }
 
@@ -93,21 +108,6 @@ impl Producers {
             }
             _ => Ok(()),
         }
-    }
-
-    /// A batch must begin where the last one ended, and with 0 in a new epoch.
-    fn check_sequence(&self, producer: &Producer, header: &BatchHead) -> Result<()> {
-        let (producer_id, got) = (header.producer_id, header.base_sequence);
-        let last = producer.sent.back().filter(|_| header.producer_epoch == producer.epoch);
-        let expected = last.map_or(0, |sent| sent.last.checked_add(1).unwrap_or(0));
-        if got == expected {
-            return Ok(());
-        }
-        // All of it lies before what was written last, so it was written, too.
-        if last.is_some() && (got..expected).contains(&header.last_sequence()) {
-            return Err(Error::DuplicateSequence { producer_id, sequence: got });
-        }
-        Err(Error::OutOfOrderSequence { producer_id, expected, got })
     }
 
     /// Remembers a client's batch that was written.
@@ -163,9 +163,10 @@ impl Producers {
         self.open.first_key_value().map(|(&offset, _)| offset)
     }
 
-    /// The producers that have a transaction open here, with its first offset.
-    pub(super) fn open(&self) -> impl Iterator<Item = (i64, i64)> {
-        self.open.iter().map(|(&offset, &producer_id)| (producer_id, offset))
+    /// The transactions that are open here: producer, its epoch, first offset.
+    pub(super) fn open(&self) -> impl Iterator<Item = (i64, i16, i64)> {
+        let epoch = |id| self.by_id.get(&id).map_or(0, |producer| producer.epoch);
+        self.open.iter().map(move |(&offset, &producer_id)| (producer_id, epoch(producer_id), offset))
     }
 
     /// The aborted transactions with records from `from` to before `up_to`.

@@ -2,12 +2,21 @@
 
 #[cfg(all(feature = "rdkafka", feature = "rskafka"))]
 mod clients;
+#[cfg(feature = "rdkafka")]
+mod consumer_clients;
+mod consumer_groups;
 mod faults;
 mod fetch;
+#[cfg(feature = "rdkafka")]
+mod group_clients;
+mod groups;
 mod hostile;
 mod produce;
 mod restart;
 mod topics;
+#[cfg(feature = "rdkafka")]
+mod transactional_clients;
+mod transactions;
 mod versions;
 
 use std::io::{Read, Write};
@@ -221,4 +230,49 @@ fn stored(batch: &[u8], offset: i64) -> Vec<u8> {
     batch[..8].copy_from_slice(&offset.to_be_bytes());
     batch[12..16].copy_from_slice(&0_i32.to_be_bytes());
     batch
+}
+
+/// A commit from outside of a group.
+fn commit<'a>(group: &'a str, offsets: &[(&'a str, i32, i64)]) -> OffsetCommitRequest<'a> {
+    let topic = |(topic, partition, offset): &(&'a str, i32, i64)| OffsetCommitRequestTopic {
+        name: (*topic).into(),
+        partitions: vec![OffsetCommitRequestPartition {
+            partition_index: *partition,
+            committed_offset: *offset,
+            ..Default::default()
+        }],
+    };
+    OffsetCommitRequest {
+        group_id: group.into(),
+        topics: offsets.iter().map(topic).collect(),
+        ..Default::default()
+    }
+}
+
+/// A request for offsets of a group, in the form of all versions.
+fn fetch_offsets<'a>(group: &'a str, places: Option<&[(&'a str, i32)]>) -> OffsetFetchRequest<'a> {
+    let topic = |(topic, partition): &(&'a str, i32)| OffsetFetchRequestTopic {
+        name: (*topic).into(),
+        partition_indexes: vec![*partition],
+    };
+    let topics: Option<Vec<_>> = places.map(|places| places.iter().map(topic).collect());
+    OffsetFetchRequest {
+        group_id: group.into(),
+        topics: topics.clone(),
+        groups: vec![OffsetFetchRequestGroup { group_id: group.into(), topics, ..Default::default() }],
+        ..Default::default()
+    }
+}
+
+/// A request of a dynamic member that reads nothing.
+fn join_group<'a>(group: &'a str, member: &'a str) -> JoinGroupRequest<'a> {
+    JoinGroupRequest {
+        group_id: group.into(),
+        session_timeout_ms: 6000,
+        rebalance_timeout_ms: 30_000,
+        member_id: member.into(),
+        protocol_type: "consumer".into(),
+        protocols: vec![JoinGroupProtocol { name: "range".into(), metadata: b"\0\0\0\0\0\0"[..].into() }],
+        ..Default::default()
+    }
 }

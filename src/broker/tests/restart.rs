@@ -81,7 +81,7 @@ fn what_was_acknowledged_outlives_a_broker_that_is_not_stopped() {
     assert_eq!(raw.produce("t", &batch(&["a"])), (0, 50));
 }
 
-fn copy_folder(from: &Path, to: &Path) {
+pub(super) fn copy_folder(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap().map(|entry| entry.unwrap()) {
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {

@@ -50,14 +50,18 @@ fn metadata_names_this_node_as_it_was_reached() {
     let node = &response.brokers[0];
     assert_eq!((node.node_id, &*node.host, node.port), (1, "127.0.0.1", i32::from(broker.addr().port())));
     let id = response.topics[0].topic_id;
-    let by_id = |id| MetadataRequest {
-        topics: Some(vec![MetadataRequestTopic { topic_id: id, name: None }]),
+    let by_id = |topic_id, name: Option<&'static str>| MetadataRequest {
+        topics: Some(vec![MetadataRequestTopic { topic_id, name: name.map(Into::into) }]),
         ..Default::default()
     };
-    let answer = raw.ask(&by_id(id), 12);
-    assert_eq!(answer.read::<MetadataResponse<'_>>().topics[0].name.as_deref(), Some("t"));
-    let answer = raw.ask(&by_id(Uuid([9; 16])), 12);
-    assert_eq!(answer.read::<MetadataResponse<'_>>().topics[0].error_code, 100);
+    // Java's consumer leaves the name empty.
+    for name in [None, Some("")] {
+        let answer = raw.ask(&by_id(id, name), 12);
+        assert_eq!(answer.read::<MetadataResponse<'_>>().topics[0].name.as_deref(), Some("t"));
+        let answer = raw.ask(&by_id(Uuid([9; 16]), name), 12);
+        let topic = &answer.read::<MetadataResponse<'_>>().topics[0];
+        assert_eq!((topic.error_code, topic.name.as_deref()), (100, None));
+    }
 }
 
 #[test]

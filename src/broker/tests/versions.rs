@@ -46,6 +46,46 @@ fn every_announced_version_of_every_api_is_answered() {
                 },
             ),
             ApiKey::FindCoordinator => is_answered(&mut raw, &find),
+            ApiKey::OffsetCommit => is_answered(&mut raw, &commit("g", &[("t", 0, 7), ("none", 0, 7)])),
+            ApiKey::OffsetFetch => {
+                is_answered(&mut raw, &fetch_offsets("g", Some(&[("t", 0), ("t", 1)])));
+            }
+            ApiKey::JoinGroup => {
+                // Each in a group of its own: nobody has to wait for another.
+                for version in JoinGroupRequest::API.versions() {
+                    let answer = raw.ask(&join_group(&format!("j{version}"), ""), version);
+                    let joined: JoinGroupResponse<'_> = answer.read();
+                    assert_eq!(joined.error_code, if version < 4 { 0 } else { 79 });
+                }
+            }
+            ApiKey::Heartbeat => {
+                is_answered(&mut raw, &HeartbeatRequest { group_id: "j".into(), ..Default::default() });
+            }
+            ApiKey::LeaveGroup => is_answered(
+                &mut raw,
+                &LeaveGroupRequest {
+                    group_id: "j".into(),
+                    members: vec![LeaveGroupRequestMember { member_id: "m".into(), ..Default::default() }],
+                    ..Default::default()
+                },
+            ),
+            ApiKey::SyncGroup => {
+                is_answered(&mut raw, &SyncGroupRequest { group_id: "j".into(), ..Default::default() });
+            }
+            ApiKey::DescribeGroups => {
+                let groups = vec!["g".into(), "j".into(), "none".into()];
+                is_answered(&mut raw, &DescribeGroupsRequest { groups, include_authorized_operations: true });
+            }
+            ApiKey::ListGroups => is_answered(&mut raw, &ListGroupsRequest::default()),
+            ApiKey::DeleteGroups => {
+                let groups_names = vec!["none".into(), "g".into()];
+                is_answered(&mut raw, &DeleteGroupsRequest { groups_names });
+            }
+            ApiKey::OffsetDelete => {
+                let topics =
+                    vec![OffsetDeleteRequestTopic { name: "t".into(), partitions: vec![Default::default()] }];
+                is_answered(&mut raw, &OffsetDeleteRequest { group_id: "g".into(), topics });
+            }
             ApiKey::ApiVersions => is_answered(&mut raw, &ApiVersionsRequest::default()),
             ApiKey::CreateTopics => is_answered(&mut raw, &create("u", -1, &[])),
             ApiKey::DeleteTopics => {
@@ -56,13 +96,42 @@ fn every_announced_version_of_every_api_is_answered() {
                 is_answered(&mut raw, &DeleteRecordsRequest { topics: vec![up_to.clone()], timeout_ms: 1 });
             }
             ApiKey::InitProducerId => is_answered(&mut raw, &InitProducerIdRequest::default()),
+            ApiKey::AddPartitionsToTxn => {
+                let topic = AddPartitionsToTxnRequestTopic { name: "t".into(), partitions: vec![0] };
+                let id = "x".into();
+                is_answered(
+                    &mut raw,
+                    &AddPartitionsToTxnRequest {
+                        transactional_id: id,
+                        topics: vec![topic],
+                        ..Default::default()
+                    },
+                );
+            }
+            ApiKey::AddOffsetsToTxn => is_answered(&mut raw, &AddOffsetsToTxnRequest::default()),
+            ApiKey::EndTxn => is_answered(&mut raw, &EndTxnRequest::default()),
+            ApiKey::TxnOffsetCommit => is_answered(&mut raw, &TxnOffsetCommitRequest::default()),
             ApiKey::DescribeConfigs => is_answered(&mut raw, &configs),
             ApiKey::CreatePartitions => {
                 let request = CreatePartitionsRequest { topics: vec![more.clone()], ..Default::default() };
                 is_answered(&mut raw, &request);
             }
             ApiKey::DescribeCluster => is_answered(&mut raw, &DescribeClusterRequest::default()),
-            other => panic!("{other:?} is announced and not asked here"),
+            ApiKey::ConsumerGroupHeartbeat => is_answered(
+                &mut raw,
+                &ConsumerGroupHeartbeatRequest {
+                    group_id: "consumers".into(),
+                    member_id: "m".into(),
+                    rebalance_timeout_ms: 1000,
+                    subscribed_topic_names: Some(vec!["t".into()]),
+                    topic_partitions: Some(Vec::new()),
+                    ..Default::default()
+                },
+            ),
+            ApiKey::ConsumerGroupDescribe => {
+                let group_ids = vec!["consumers".into(), "none".into()];
+                is_answered(&mut raw, &ConsumerGroupDescribeRequest { group_ids, ..Default::default() });
+            }
         }
     }
 }

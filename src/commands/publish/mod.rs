@@ -21,7 +21,7 @@ use self::pace::Pace;
 use self::plan::Plan;
 use super::output::{Output, Written};
 use super::{Context, Exit, library_log, usage};
-use crate::backends::{self, PublishPlan, Publisher, Purpose, choose, open_publisher};
+use crate::backends::{self, PublishPlan, Publisher, Purpose};
 use crate::cli::{PublishArgs, ReportFormat};
 use crate::console;
 use crate::format::Format;
@@ -40,10 +40,8 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Runs the command.
 pub(super) fn run(args: &PublishArgs, context: &Context) -> Result<Exit> {
     let mut plan = Plan::new(args, context)?;
-    let chosen = choose(&context.layers, Purpose::Publish)?;
+    let mut chosen = context.choose(Purpose::Publish)?;
     plan.check_headers(chosen.library)?;
-    chosen.warnings.iter().for_each(console::warn);
-    let settings = &chosen.settings;
     let inputs = plan.open_inputs()?;
     if let Some(path) = &args.failed_to {
         refuse_own_tail(&inputs, path)?;
@@ -56,7 +54,8 @@ pub(super) fn run(args: &PublishArgs, context: &Context) -> Result<Exit> {
         receipts: args.receipts,
         log: library_log(),
     };
-    let publisher = open_publisher(&chosen, &open)?;
+    let publisher = context.open_publisher(&mut chosen, &open)?;
+    let settings = &chosen.settings;
     let largest = usize::try_from(settings.int(KeyId::MaxRequestSize)).unwrap_or(usize::MAX);
     let reader = Reader::new(plan.spec.clone(), largest);
     arm(&context.stop, &ledger, publisher.waker());

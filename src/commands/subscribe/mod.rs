@@ -17,8 +17,7 @@ use self::positions::{NO_STOP, Positions};
 use self::printer::Printer;
 use super::{Context, Exit, library_log};
 use crate::backends::{
-    self, Error, ErrorKind, Purpose, Status, SubscribePlan, Subscriber, TopicPartition, Topics, choose,
-    open_subscriber,
+    self, Error, ErrorKind, Purpose, Status, SubscribePlan, Subscriber, TopicPartition, Topics,
 };
 use crate::cli::SubscribeArgs;
 use crate::console;
@@ -35,14 +34,14 @@ const LEAVE: Duration = Duration::from_secs(10);
 pub(super) fn run(args: &SubscribeArgs, context: &Context) -> Result<Exit> {
     let plan = Plan::new(args, context)?;
     let purpose = if plan.partitions.is_some() { Purpose::ReadPartitions } else { Purpose::Subscribe };
-    let chosen = choose(&context.layers, purpose)?;
-    chosen.warnings.iter().for_each(console::warn);
+    let mut chosen = context.choose(purpose)?;
     let grouped = purpose.group(&chosen.settings).is_some();
     if !grouped && plan.offsets.uses_stored() {
         return Err(super::usage("-o stored: only a group has stored offsets, give one with -g"));
     }
 
-    let mut subscriber = open_subscriber(&chosen, &SubscribePlan { grouped, log: library_log() })?;
+    let mut subscriber =
+        context.open_subscriber(&mut chosen, &SubscribePlan { grouped, log: library_log() })?;
     let bounds = bounds(subscriber.as_mut(), &plan, grouped, args.exit)?;
     let bounded = args.exit || plan.offsets.is_bounded();
     let commits = grouped && !args.no_commit && chosen.settings.bool(KeyId::EnableAutoCommit);

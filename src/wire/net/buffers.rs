@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Memory set aside for an answer before any of it has come, in bytes.
-const FIRST: usize = 64 << 10;
+/// Memory set aside for an answer before any of it has come, in bytes: what a broker is usually asked for. It costs
+/// nothing until it is written to, while growing there step by step touches several times as much.
+const FIRST: usize = 2 << 20;
 
 /// Buffers that are not in use. Clones share them.
 #[derive(Debug, Clone)]

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::super::errors;
 use super::frame::{Assigned, Told};
+use super::outcomes::may_pass;
 use super::partition::{Fault, Id, Partition, State, Trouble, Verdict};
 use super::session::{Ask, Session, Terms};
 use crate::backends::{Error, ErrorKind, Status, unknown_topic};
@@ -22,6 +24,11 @@ use crate::wire::net::{Leader, Metadata};
 
 /// Trouble shorter than this is not told: a leader that moves is not worth a line.
 const TROUBLE_SHOWN: Duration = Duration::from_millis(500);
+
+/// Bytes of batches that all brokers together may be asked for at a time, if that leaves each of them
+/// [`LEAST_ANSWER`].
+const IN_FLIGHT: i32 = 16 << 20;
+const LEAST_ANSWER: i32 = 64 << 10;
 
 /// Where to go when the offset is not in the partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,7 +217,14 @@ impl Fetcher {
     pub(super) fn settle(&mut self, id: Id, now: Instant) {
         let target = match self.target(id, now) {
             Ok(target) => target,
-            Err(code) => return self.fail(id, &Fault::of(code), now),
+            Err(code) if may_pass(code) => return self.fail(id, &Fault::of(code), now),
+            Err(code) => {
+                if let Some(part) = self.parts.get(&id) {
+                    let error = errors::of_code(part, code, None);
+                    self.end(id, error);
+                }
+                return;
+            }
         };
         let Some(part) = self.parts.get_mut(&id) else { return };
         if part.state == State::At(target) {
@@ -252,10 +266,12 @@ impl Fetcher {
             !broker.is_busy && !broker.parts.is_empty() && broker.not_before.is_none_or(|at| at <= now)
         };
         let due: Vec<i32> = self.brokers.iter().filter(|(_, b)| due(b)).map(|(id, _)| *id).collect();
-        due.into_iter().filter_map(|id| self.ask(id)).collect()
+        let share = IN_FLIGHT / i32::try_from(self.brokers.len().max(1)).unwrap_or(i32::MAX);
+        let most = self.rules.terms.max_bytes.min(share.max(LEAST_ANSWER));
+        due.into_iter().filter_map(|id| self.ask(id, most)).collect()
     }
 
-    fn ask(&mut self, at: i32) -> Option<Ask> {
+    fn ask(&mut self, at: i32, most: i32) -> Option<Ask> {
         let broker = self.brokers.get_mut(&at)?;
         (broker.is_busy, broker.not_before) = (true, None);
         let mut named = mem::take(&mut broker.changed);
@@ -275,7 +291,7 @@ impl Fetcher {
             named.sort_unstable();
             named.dedup();
         }
-        let mut ask = broker.session.begin(at);
+        let mut ask = broker.session.begin(at, most);
         let here = |part: &Partition| part.state == State::At(at);
         for (topic, partition) in gone {
             let now = self.names.get(&topic).and_then(|of| of.get(&partition));

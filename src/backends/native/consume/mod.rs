@@ -39,7 +39,7 @@ use subscriber::{NativeSubscriber, Parts};
 
 /// Bytes of answers that wait to be decoded: several times what the command's thread decodes before the next
 /// answer can be there.
-const AHEAD: usize = 8 << 20;
+const AHEAD: usize = 4 << 20;
 /// Bytes of batches to ask for in one answer, unless one partition alone may have more: larger answers only fall
 /// out of the processor's caches.
 const ANSWER: i32 = 2 << 20;

@@ -60,7 +60,9 @@ impl Fetcher {
         let Some(broker) = self.brokers.get_mut(&at) else { return Vec::new() };
         broker.is_busy = false;
         if let wait @ 1.. = response.throttle_time_ms {
-            broker.not_before = Some(now + Duration::from_millis(wait.unsigned_abs().into()));
+            // The broker holds back its answers by itself: nothing is gained by waiting for long.
+            let wait = Duration::from_millis(wait.unsigned_abs().into());
+            broker.not_before = Some(now + wait.min(self.rules.patience.1));
         }
         if let Some(code) = ErrorCode::of(response.error_code) {
             self.refused(at, code, now);
@@ -100,7 +102,7 @@ impl Fetcher {
             ErrorCode::InvalidFetchSessionEpoch | ErrorCode::FetchSessionTopicIdError => {
                 broker.session.starts_over();
             }
-            _ => return self.broker_failed(at, &Fault::of(code), code.is_retriable(), now),
+            _ => return self.broker_failed(at, &Fault::of(code), may_pass(code), now),
         }
         broker.lost_sessions += 1;
         if broker.lost_sessions >= LOST_SESSIONS {
@@ -280,9 +282,7 @@ impl Fetcher {
                 let error = Error::new(ErrorKind::BadRecord, text).with_record(tp, position);
                 self.end(id, error);
             }
-            code if code.is_retriable() || code == ErrorCode::UnknownServerError => {
-                self.fail(id, &Fault::of(code), now);
-            }
+            code if may_pass(code) => self.fail(id, &Fault::of(code), now),
             code => {
                 let error = errors::of_code(&*part, code, None);
                 self.end(id, error);
@@ -345,6 +345,11 @@ impl Fetcher {
             Err(fault) => self.fail(id, &fault, now),
         }
     }
+}
+
+/// Whether asking again may help: as Java's consumer, also after what the broker did not expect.
+pub(super) fn may_pass(code: ErrorCode) -> bool {
+    code.is_retriable() || code == ErrorCode::UnknownServerError
 }
 
 /// Without a session the first partitions of a request come first in every answer: those that had their turn go

@@ -152,19 +152,20 @@ fn pump(
     taker: &mut Taker<'_>,
     next: &mut i64,
 ) -> Result<Option<PausedRecords>, RecordsError> {
-    let (topic, partition) = (&*of.tp.topic, of.tp.partition);
-    while taker.left > 0 {
-        let Some(record) = records.next() else { return Ok(None) };
-        let record = record?;
-        taker.left -= 1;
-        *next = record.offset.saturating_add(1);
-        if taker.sink.record(&record.lend(topic, partition)) == ControlFlow::Break(()) {
-            taker.has_enough = true;
-            break;
-        }
+    if taker.left == 0 {
+        taker.has_enough = true;
+        return Ok(Some(records.pause()));
     }
-    taker.has_enough |= taker.left == 0;
-    Ok(Some(records.pause()))
+    let (topic, partition) = (&*of.tp.topic, of.tp.partition);
+    let Taker { sink, left, .. } = taker;
+    let flow = records.lend_each(|record| {
+        *left -= 1;
+        *next = record.offset.saturating_add(1);
+        let flow = sink.record(&record.lend(topic, partition));
+        if *left == 0 { ControlFlow::Break(()) } else { flow }
+    })?;
+    taker.has_enough = flow.is_break();
+    Ok(flow.is_break().then(|| records.pause()))
 }
 
 /// What cannot be decoded. Its offset is the last one of what is left out, so that reading can go on behind it.

@@ -63,12 +63,13 @@ impl Session {
     }
 
     /// Begins a request: forgets all members if everything is to be named.
-    pub(super) fn begin(&mut self, broker: i32) -> Ask {
+    pub(super) fn begin(&mut self, broker: i32, max_bytes: i32) -> Ask {
         if self.is_new() {
             self.members.clear();
         }
         let (session_id, session_epoch) = (self.id, self.epoch);
-        Ask { broker, session_id, session_epoch, wanted: Vec::new(), forgotten: Vec::new(), hurry: false }
+        let (wanted, forgotten, hurry) = (Vec::new(), Vec::new(), false);
+        Ask { broker, session_id, session_epoch, max_bytes, wanted, forgotten, hurry }
     }
 
     /// Names a partition in a request.
@@ -93,6 +94,8 @@ pub(super) struct Ask {
     pub(super) broker: i32,
     pub(super) session_id: i32,
     pub(super) session_epoch: i32,
+    /// Bytes of batches at most.
+    pub(super) max_bytes: i32,
     pub(super) wanted: Vec<(Arc<str>, i32, Place)>,
     pub(super) forgotten: Vec<(Arc<str>, i32)>,
     /// The broker is to answer at once, whatever there is.
@@ -143,7 +146,7 @@ impl Ask {
             max_wait_ms: if self.hurry { 0 } else { terms.max_wait_ms },
             min_bytes: terms.min_bytes,
             // The first batch comes whatever its size: what is more than usual is wanted by name.
-            max_bytes: self.wanted.iter().map(|(.., place)| place.bytes).fold(terms.max_bytes, i32::max),
+            max_bytes: self.wanted.iter().map(|(.., place)| place.bytes).fold(self.max_bytes, i32::max),
             isolation_level: terms.isolation as i8,
             session_id: self.session_id,
             session_epoch: self.session_epoch,

@@ -18,7 +18,7 @@ fn the_stable_offset_waits_for_the_oldest_transaction() {
     assert_eq!(append(&mut log, &part(2, 0)), 3);
     assert_eq!(append(&mut log, &part(1, 2)), 5);
     assert_eq!(log.stable_offset(), 1);
-    assert_eq!(log.open_transactions().collect::<Vec<_>>(), [(1, 1), (2, 3)]);
+    assert_eq!(log.open_transactions().collect::<Vec<_>>(), [(1, 0, 1), (2, 0, 3)]);
     assert_eq!(log.append_marker(1, 0, true, 0).unwrap(), 7);
     assert_eq!(log.stable_offset(), 3);
     assert_eq!(log.append_marker(2, 0, false, 0).unwrap(), 8);
@@ -75,6 +75,9 @@ fn a_plain_batch_inside_a_transaction_is_refused() {
     let mut log = open(folder.path(), single());
     append(&mut log, &part(1, 0));
     let error = log.append(&mut Batch::of(1).producer(1, 0, 2).bytes(), 0).unwrap_err();
+    assert!(matches!(error, Error::InvalidTxnState(1)), "{error}");
+    // Not by a later epoch either: its marker could not be written then.
+    let error = log.append(&mut Batch::of(1).producer(1, 7, 0).bytes(), 0).unwrap_err();
     assert!(matches!(error, Error::InvalidTxnState(1)), "{error}");
     log.append_marker(1, 0, true, 0).unwrap();
     assert_eq!(append(&mut log, &Batch::of(1).producer(1, 0, 2)), 3);

@@ -4,6 +4,7 @@
 mod embedded;
 mod hostile;
 mod reader;
+mod simulation;
 mod state;
 
 use std::ops::ControlFlow;

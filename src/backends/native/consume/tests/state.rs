@@ -20,7 +20,7 @@ use crate::wire::net::{self, Isolation, Kind, Leader};
 use crate::wire::{ErrorCode, Records};
 
 /// The whole of the bytes, wherever they are.
-struct Anywhere;
+pub(super) struct Anywhere;
 
 impl Places for Anywhere {
     fn range_of(&self, part: &[u8]) -> Option<Range<usize>> {
@@ -30,7 +30,7 @@ impl Places for Anywhere {
 
 /// The cluster of a test: broker 1 leads all in epoch 5, unless told otherwise.
 #[derive(Clone, Default)]
-struct Known(HashMap<i32, std::result::Result<Leader, ErrorCode>>);
+pub(super) struct Known(pub(super) HashMap<i32, std::result::Result<Leader, ErrorCode>>);
 
 impl Known {
     fn with(partition: i32, leader: std::result::Result<(i32, i32), ErrorCode>) -> Arc<Self> {
@@ -49,7 +49,7 @@ impl View for Known {
     }
 }
 
-fn rules() -> Rules {
+pub(super) fn rules() -> Rules {
     Rules {
         terms: Terms {
             max_wait_ms: 500,
@@ -153,7 +153,7 @@ impl Bench {
 }
 
 /// Batches of a partition whose end is far away.
-fn with(index: i32, bytes: &[u8]) -> FetchResponsePartition<'_> {
+pub(super) fn with(index: i32, bytes: &[u8]) -> FetchResponsePartition<'_> {
     FetchResponsePartition {
         partition_index: index,
         high_watermark: 1000,
@@ -168,7 +168,7 @@ fn end(index: i32, end: i64) -> FetchResponsePartition<'static> {
     FetchResponsePartition { high_watermark: end, last_stable_offset: end, ..with(index, &[]) }
 }
 
-fn error(index: i32, code: ErrorCode) -> FetchResponsePartition<'static> {
+pub(super) fn error(index: i32, code: ErrorCode) -> FetchResponsePartition<'static> {
     FetchResponsePartition { error_code: code as i16, ..end(index, -1) }
 }
 
@@ -651,6 +651,37 @@ fn a_throttled_client_waits_as_long_as_it_is_told() {
     assert!(bench.asks().is_empty());
     bench.pass(Duration::from_secs(2));
     bench.ask();
+}
+
+#[test]
+fn a_throttle_without_measure_is_not_waited_for() {
+    let mut bench = Bench::new(1);
+    bench.ask();
+    let response = FetchResponse { throttle_time_ms: i32::MAX, session_id: 7, ..Default::default() };
+    bench.fetcher.answered(1, &response, &Anywhere, bench.now);
+    bench.pass(Duration::from_secs(60));
+    bench.ask();
+}
+
+#[test]
+fn many_brokers_share_what_may_be_on_its_way() {
+    let mut all = rules();
+    all.terms.max_bytes = 2 << 20;
+    let mut bench = Bench::with(0, all);
+    let leaders = (0..32).map(|p| (p, Ok(Leader { id: p, epoch: 0 }))).collect();
+    bench.learn(Arc::new(Known(leaders)));
+    bench.assign(0..32, 0);
+    let asks = bench.fetcher.asks(bench.now);
+    assert_eq!(asks.iter().map(|ask| ask.max_bytes).collect::<Vec<_>>(), [512 << 10; 32]);
+}
+
+#[test]
+fn a_topic_that_may_not_be_read_ends_the_reading_at_once() {
+    let mut bench = Bench::new(0);
+    bench.learn(Known::with(0, Err(ErrorCode::TopicAuthorizationFailed)));
+    bench.assign(0..1, 0);
+    assert_eq!(bench.told(), ["Authorization t[0]: no permission for this topic"]);
+    assert!(bench.fetcher.next_time().is_none());
 }
 
 #[test]
