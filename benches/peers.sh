@@ -10,7 +10,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-records=2000000 rounds=5 codec=none tools='rdkafka rskafka kcat'
+records=2000000 rounds=5 codec=none tools='native rdkafka rskafka kcat'
 target=${CARGO_TARGET_DIR:-target}
 kps=$target/release/kps
 while (($#)); do

@@ -268,15 +268,15 @@ fn lack(capability: &Capability, library: Library, what: &str, place: &Place) ->
 /// The table for the README.
 pub fn markdown_table() -> String {
     let mut out =
-        String::from("| capability | what it is | native | rdkafka | rskafka |\n|---|---|---|---|---|\n");
+        String::from("| capability | what it is | rdkafka | rskafka | native |\n|---|---|---|---|---|\n");
     for c in CAPABILITIES {
         let cell = |s| match s {
             Yes => "yes",
             No => "no",
             Stronger(how) => how,
         };
-        let [native, rdkafka, rskafka] = Library::ALL.map(|library| cell(c.of(library)));
-        out.push_str(&format!("| `{}` | {} | {native} | {rdkafka} | {rskafka} |\n", c.name, c.doc));
+        let [rdkafka, rskafka, native] = Library::ALL.map(|library| cell(c.of(library)));
+        out.push_str(&format!("| `{}` | {} | {rdkafka} | {rskafka} | {native} |\n", c.name, c.doc));
     }
     out
 }

@@ -30,7 +30,7 @@ pub(super) fn run(args: &LibsArgs) -> Result<Exit> {
 
 fn unknown(name: &str) -> String {
     let names: Vec<_> = Library::ALL.iter().map(|l| l.name()).collect();
-    format!("--check {name}: unknown library; {} are known", names.join(" and "))
+    format!("--check {name}: unknown library; {} are known", names.join(", "))
 }
 
 /// The one to use: the first of those that `auto` prefers that is here.
@@ -89,7 +89,7 @@ fn text() -> String {
         let _ = writeln!(out, "{library:8} {here}{best}");
         let _ = writeln!(out, "{:8} {}", "", performance(library));
     }
-    let _ = writeln!(out, "\n{:24} {:8} {:8} {:8} ", "capability", "native", "rdkafka", "rskafka");
+    let _ = writeln!(out, "\n{:24} {:8} {:8} {:8} ", "capability", "rdkafka", "rskafka", "native");
     for c in CAPABILITIES {
         let cell = |s| match s {
             Support::Yes => "yes",
@@ -97,8 +97,8 @@ fn text() -> String {
             Support::Stronger(_) => "stronger",
         };
         let doc = c.doc.replace('`', "");
-        let [native, rdkafka, rskafka] = Library::ALL.map(|library| cell(c.of(library)));
-        let _ = writeln!(out, "{:24} {native:8} {rdkafka:8} {rskafka:8} {doc}", c.name);
+        let [rdkafka, rskafka, native] = Library::ALL.map(|library| cell(c.of(library)));
+        let _ = writeln!(out, "{:24} {rdkafka:8} {rskafka:8} {native:8} {doc}", c.name);
     }
     out
 }

@@ -37,8 +37,9 @@ pub enum Library {
 }
 
 impl Library {
-    /// All there are, in the order `auto` prefers them.
-    pub const ALL: [Self; 3] = [Self::Native, Self::Rdkafka, Self::Rskafka];
+    /// All there are, in the order `auto` prefers them. Ours is young: it goes first when it has been through
+    /// the faults of brokers and networks that the others have.
+    pub const ALL: [Self; 3] = [Self::Rdkafka, Self::Rskafka, Self::Native];
 
     /// The library of this name, or of a name the Python libraries are known by.
     pub fn named(name: &str) -> Option<Self> {

@@ -48,11 +48,13 @@ fn nothing_is_lost(ctx: &Ctx, library: Library) {
 }
 
 fn told_twice(library: Library, kafka: Kafka, topic: &str) {
-    let mut run = Kps::publish(&kafka, library, topic).args(["--receipts"]).spawn();
-    run.write(b"delivered\n");
+    // What is written to standard output, too, has been read and is on its way.
+    let mut run = Kps::publish(&kafka, library, topic).args(["--tee"]).spawn();
+    run.write(b"first\n");
     run.until_stdout(|out| !out.is_empty());
     kafka.kill();
     run.write(b"one\ntwo\nthree\n");
+    run.until_stdout(|out| out.ends_with(b"three\n"));
     run.close_stdin();
     run.signal(Signal::INT);
     // Of another kind, since two of one kind may arrive as one.

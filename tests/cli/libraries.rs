@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::harness::app::{Kps, Library};
 use crate::one_line;
 
-const ALL: [Library; 3] = [Library::Native, Library::Rdkafka, Library::Rskafka];
+const ALL: [Library; 3] = [Library::Rdkafka, Library::Rskafka, Library::Native];
 
 fn is_here(library: Library) -> bool {
     Library::all().contains(&library)
@@ -50,7 +50,7 @@ fn check_answers_by_exit_code_only() {
     }
     // Of another version perhaps: not available here.
     let output = Kps::new(["libs", "--check", "kafkajs"]).run().code(1).prints("");
-    output.says("--check kafkajs").says("rdkafka and rskafka are known");
+    output.says("--check kafkajs").says("rdkafka, rskafka, native are known");
 }
 
 /// A broker that must not be called.
@@ -132,7 +132,7 @@ fn who_can(able: &[&str]) -> String {
 fn what_rskafka_cannot_do_is_refused_before_any_connection() {
     let publish = ["publish", "t", "-m", "x"];
     let subscribe = ["subscribe", "t"];
-    let (both, rdkafka) = (&["native", "rdkafka"][..], &["rdkafka"][..]);
+    let (both, rdkafka) = (&["rdkafka", "native"][..], &["rdkafka"][..]);
     for (command, args, what, place, able) in [
         (
             &publish[..],

@@ -134,6 +134,10 @@ fn of_request(error: &RequestError) -> Fault {
             ErrorKind::Unsupported,
             format!("the broker speaks no version of the protocol that rskafka does ({error})"),
         ),
+        // Writing to a connection that the broker has closed: the type of the cause is rskafka's own.
+        RequestError::WriteMessageError(error) if is_from_the_socket(error) => {
+            Fault::new(Class::RetryInDoubt, ErrorKind::Unreachable, format!("connection lost: {error}"))
+        }
         RequestError::WriteError(_) | RequestError::WriteMessageError(_) => {
             Fault::new(Class::Permanent, ErrorKind::BadRecord, error.to_string())
         }
@@ -143,6 +147,11 @@ fn of_request(error: &RequestError) -> Fault {
         }
         error => Fault::new(Class::RetryInDoubt, ErrorKind::Other, error.to_string()),
     }
+}
+
+/// True when the system said it, somewhere behind the error.
+fn is_from_the_socket(error: &(dyn StdError + 'static)) -> bool {
+    std::iter::successors(error.source(), |&error| error.source()).any(|cause| cause.is::<std::io::Error>())
 }
 
 /// rskafka reads a control batch as if it had no record around its marker (0.6.0, record.rs), so
@@ -305,6 +314,13 @@ mod tests {
         assert_eq!(Fault::from(ClientError::Request(lost())).class, Class::RetryInDoubt);
         let poisoned = ClientError::Request(RequestError::Poisoned(Arc::new(lost())));
         assert_eq!(Fault::from(ClientError::RetryFailed(gave_up(poisoned))).class, Class::RetryInDoubt);
+    }
+
+    #[test]
+    fn what_the_system_said_is_found_behind_an_error() {
+        let broken: std::io::Error = std::io::ErrorKind::BrokenPipe.into();
+        assert!(is_from_the_socket(&RequestError::IO(broken)));
+        assert!(!is_from_the_socket(&server(Code::NetworkException)));
     }
 
     #[test]
