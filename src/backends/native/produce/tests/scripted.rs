@@ -192,6 +192,18 @@ fn codes_that_nobody_knows_and_numbers_that_cannot_be_are_taken_for_what_they_ar
 }
 
 #[test]
+fn a_producer_that_was_replaced_ends() {
+    let fake = Fake::start(1, &[Some(0)]);
+    let mut run = open(&fake, &[]);
+    fake.script([Does::Refuses(0, 90)]);
+    run.send(["a"]);
+    let books = run.close();
+    books.check();
+    assert_eq!(books.fates(), [(1, Fate::Failed, ErrorKind::Other)]);
+    assert!(books.ended.is_some());
+}
+
+#[test]
 fn a_topic_that_is_deleted_is_told_after_a_short_while() {
     let fake = Fake::start(1, &[Some(0)]);
     let mut run = open(&fake, &[]);
