@@ -58,6 +58,7 @@ impl Seen {
     }
 
     /// Where a partition has been told to stand.
+    #[cfg(feature = "broker")]
     fn end(&self, partition: i32) -> Option<i64> {
         self.reached.iter().rev().find(|(of, _)| *of == partition).map(|(_, next)| *next)
     }
