@@ -97,17 +97,15 @@ pub fn build_of(library: Library) -> Option<(String, Vec<String>)> {
 pub fn choose(layers: &Layers, purpose: Purpose) -> Result<Chosen, NoLibrary> {
     let (choice, place) = layers.library()?;
     let here = available();
-    if here.is_empty() {
-        return Err(NoLibrary::NoneBuilt);
-    }
+    let Some(&first) = here.first() else { return Err(NoLibrary::NoneBuilt) };
     match choice {
         Choice::Only(library) if here.contains(&library) => only(layers, library, purpose),
         Choice::Only(Library::Rdkafka) => {
-            let mut chosen = only(layers, Library::Rskafka, purpose)?;
+            let mut chosen = only(layers, first, purpose)?;
             chosen.warnings.insert(
                 0,
                 format!(
-                    "{place}: library rdkafka is not built in, rskafka runs instead (build with --features rdkafka to have it)"
+                    "{place}: library rdkafka is not built in, {first} runs instead (build with --features rdkafka to have it)"
                 ),
             );
             Ok(chosen)

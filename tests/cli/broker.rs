@@ -418,7 +418,7 @@ mod built_in {
         assert_empty(tmp.path());
     }
 
-    #[cfg(any(feature = "rdkafka", feature = "rskafka"))]
+    #[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
     mod with_clients {
         use super::*;
         use crate::harness::app::Library;

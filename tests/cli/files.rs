@@ -24,7 +24,7 @@ impl Untouched {
     }
 }
 
-#[cfg(any(feature = "rdkafka", feature = "rskafka"))]
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 #[test]
 fn an_input_file_that_cannot_be_read_is_named() {
     let dir = tempfile::tempdir().unwrap();
@@ -46,7 +46,7 @@ fn an_input_file_that_cannot_be_read_is_named() {
     }
 }
 
-#[cfg(any(feature = "rdkafka", feature = "rskafka"))]
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 #[test]
 fn a_folder_is_no_input_file() {
     let dir = tempfile::tempdir().unwrap();
@@ -59,7 +59,7 @@ fn a_folder_is_no_input_file() {
     }
 }
 
-#[cfg(any(feature = "rdkafka", feature = "rskafka"))]
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 #[test]
 fn a_failed_file_that_cannot_be_written_is_named() {
     let broker = Untouched::new();
@@ -69,7 +69,7 @@ fn a_failed_file_that_cannot_be_written_is_named() {
     broker.check();
 }
 
-#[cfg(any(feature = "rdkafka", feature = "rskafka"))]
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 #[test]
 fn a_failed_file_that_is_also_read_is_refused() {
     let dir = tempfile::tempdir().unwrap();

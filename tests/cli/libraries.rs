@@ -70,7 +70,7 @@ fn refused(args: &[&str]) -> String {
     line
 }
 
-#[cfg(not(any(feature = "rdkafka", feature = "rskafka")))]
+#[cfg(not(any(feature = "native", feature = "rdkafka", feature = "rskafka")))]
 #[test]
 fn without_any_library_it_is_said_how_to_get_one() {
     let none = "no Kafka library available: build with --features rdkafka or --features rskafka";
@@ -193,7 +193,7 @@ fn every_lack_is_told_with_its_place_in_the_file() {
     }
 }
 
-#[cfg(any(feature = "rdkafka", feature = "rskafka"))]
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 #[test]
 fn what_no_library_can_do_says_so() {
     let line = refused(&["subscribe", "t", "-X", "partition.assignment.strategy=sticky"]);

@@ -9,7 +9,7 @@ mod harness;
 mod libraries;
 mod settings;
 mod structure;
-#[cfg(any(feature = "rdkafka", feature = "rskafka"))]
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 mod unreachable;
 mod usage;
 
