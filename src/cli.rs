@@ -314,7 +314,7 @@ pub struct ConfigArgs {
     Examples:\n  kps broker\n  kps broker --data ./records --retain-bytes none\n  kps broker -- ./my-test.sh"
 )]
 pub struct BrokerArgs {
-    /// Where to listen: HOST:PORT, PORT or :PORT of this machine only, [::1]:PORT; port 0 finds a free
+    /// Where to listen: HOST:PORT, PORT or :PORT of this machine only, `[::1]:PORT`; port 0 finds a free
     /// one [default: 127.0.0.1:9092, with COMMAND 127.0.0.1:0]
     #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     pub listen: Option<String>,
