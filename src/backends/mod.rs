@@ -13,6 +13,8 @@ mod native;
 pub mod partitioner;
 #[cfg(feature = "rdkafka")]
 mod rdkafka;
+#[cfg(any(feature = "native", feature = "rskafka"))]
+mod reset;
 #[cfg(feature = "rskafka")]
 mod rskafka;
 

@@ -1,31 +1,23 @@
 //! Kafka's own Java: its console and admin tools, run in the JVM that also answers requests, and its perf tools.
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::process::Command;
 
 use serde_json::json;
 
 use super::client::Client;
 use super::kafka::Kafka;
 use super::process::{Output, Running};
+use super::script::Script;
+
+static SCRIPT: Script = Script::new("java.sh");
 
 /// `tests/kafka/java.sh` with these arguments, using this build's target folder.
 pub(crate) fn command(args: &[&str]) -> Command {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kafka/java.sh");
-    let mut command = Command::new(script);
-    command.args(args).env("CARGO_TARGET_DIR", super::target());
-    command
+    SCRIPT.command(args)
 }
 
 /// What the tests with Java need and this machine does not have.
 pub(crate) fn missing() -> Option<&'static str> {
-    static MISSING: OnceLock<Option<String>> = OnceLock::new();
-    let check = || {
-        let check = command(&["--check"]).stdin(Stdio::null()).output().unwrap();
-        let reason = String::from_utf8_lossy(&check.stderr).lines().next().unwrap_or("java").to_owned();
-        (!check.status.success()).then_some(reason)
-    };
-    MISSING.get_or_init(check).as_deref()
+    SCRIPT.missing()
 }
 
 /// Starts one of Kafka's tools in a JVM of its own, for what is to be killed or runs for long.

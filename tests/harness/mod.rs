@@ -12,6 +12,7 @@ pub(crate) mod kcat;
 mod librdkafka;
 pub(crate) mod process;
 pub(crate) mod python;
+pub(crate) mod script;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 use super::cluster::{Cluster, Link, METADATA_WAIT, pause};
 use super::fault::{Class, Fault};
 use crate::backends::mailbox::Mailbox;
+use crate::backends::reset::Reset;
 use crate::backends::{Error, ErrorKind, Status, TopicPartition};
 
 /// What a fetch asks for at the end of a partition, where little is to be expected; and the unit in
@@ -33,15 +34,6 @@ const TELLING_WAIT: Duration = Duration::from_millis(200);
 
 /// Trouble shorter than this is not told.
 const TROUBLE_SHOWN: Duration = Duration::from_millis(500);
-
-/// Where to go when the offset is not in the partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reset {
-    Earliest,
-    Latest,
-    /// Nowhere: an error.
-    None,
-}
 
 /// How partitions are read.
 #[derive(Debug, Clone)]

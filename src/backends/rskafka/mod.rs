@@ -24,10 +24,11 @@ use tokio::runtime::{Builder, Runtime};
 use super::mailbox::Mailbox;
 use super::partitioner::Strategy;
 use super::{Error, ErrorKind, PublishPlan, Publisher, Result, SubscribePlan, Subscriber};
+use crate::backends::reset::Reset;
 use crate::settings::{KeyId, Settings};
 use cluster::{Cluster, ClusterConfig};
 use driver::SendConfig;
-use fetcher::{FetchConfig, Reset};
+use fetcher::FetchConfig;
 use publisher::{RouteConfig, RskafkaPublisher};
 use queue::{Cut, Limits};
 use subscriber::RskafkaSubscriber;
@@ -144,7 +145,7 @@ impl SubscribeConfig {
                 look_bytes,
                 min_bytes: bytes(settings, KeyId::FetchMinBytes),
                 max_wait: settings.duration(KeyId::FetchMaxWait),
-                reset: reset(settings),
+                reset: Reset::without_group(settings),
                 give_up: settings.duration(KeyId::SocketTimeout),
             },
             max_poll: size(settings, KeyId::MaxPollRecords),
@@ -154,19 +155,6 @@ impl SubscribeConfig {
     fn open(self) -> Result<RskafkaSubscriber> {
         let shared = fetcher::Shared::new(Cluster::new(self.cluster), self.fetch);
         RskafkaSubscriber::open(runtime()?, shared, self.max_poll)
-    }
-}
-
-/// Where to go on from an offset that is not there. The default of `auto.offset.reset` is meant for
-/// groups: without one, reading starts at the beginning, so it also goes on at what is left of it.
-fn reset(settings: &Settings) -> Reset {
-    if !settings.is_set(KeyId::AutoOffsetReset) {
-        return Reset::Earliest;
-    }
-    match settings.text(KeyId::AutoOffsetReset) {
-        Some("latest" | "largest" | "end") => Reset::Latest,
-        Some("none" | "error") => Reset::None,
-        _ => Reset::Earliest,
     }
 }
 

@@ -11,12 +11,13 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::fetcher::{Fetcher, Question, Reset, Rules};
+use super::fetcher::{Fetcher, Question, Rules};
 use super::frame::{Assigned, Frame, Room, Told};
 use super::partition::{Fault, Id};
 use super::session::{Ask, Terms};
 use crate::backends::TopicPartition;
 use crate::backends::mailbox::Mailbox;
+use crate::backends::reset::Reset;
 use crate::wire::ErrorCode;
 use crate::wire::messages::{FetchRequest, FetchResponse};
 use crate::wire::net::{self, Answer, Cluster, Kind, Metadata, OffsetQuery, Purpose, Sending, Sent};

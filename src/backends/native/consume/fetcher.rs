@@ -18,6 +18,7 @@ use super::frame::{Assigned, Told};
 use super::outcomes::may_pass;
 use super::partition::{Fault, Id, Partition, State, Trouble, Verdict};
 use super::session::{Ask, Session, Terms};
+use crate::backends::reset::Reset;
 use crate::backends::{Error, ErrorKind, Status, unknown_topic};
 use crate::wire::ErrorCode;
 use crate::wire::net::{Leader, Metadata};
@@ -29,15 +30,6 @@ const TROUBLE_SHOWN: Duration = Duration::from_millis(500);
 /// [`LEAST_ANSWER`].
 const IN_FLIGHT: i32 = 16 << 20;
 const LEAST_ANSWER: i32 = 64 << 10;
-
-/// Where to go when the offset is not in the partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reset {
-    Earliest,
-    Latest,
-    /// Nowhere: an error.
-    None,
-}
 
 /// How partitions are read.
 #[derive(Debug, Clone)]

@@ -27,12 +27,13 @@ use tokio::sync::mpsc;
 use super::config::{self, size};
 use super::{TOPIC_WAIT, reach, runtime};
 use crate::backends::mailbox::Mailbox;
+use crate::backends::reset::Reset;
 use crate::backends::{Result, SubscribePlan, Subscriber};
 use crate::settings::{KeyId, Settings};
 use crate::wire::net::{Cluster, Creation, Isolation};
 use crate::wire::records::Checksums;
 use driver::{Driver, Limits};
-use fetcher::{Reset, Rules};
+use fetcher::Rules;
 use frame::Room;
 use session::Terms;
 use subscriber::{NativeSubscriber, Parts};
@@ -98,23 +99,10 @@ fn rules(settings: &Settings, max_answer: usize) -> Rules {
         },
         partition_bytes: of_one,
         max_batch: i32::try_from(max_answer - MARGIN).unwrap_or(i32::MAX),
-        reset: reset(settings),
+        reset: Reset::without_group(settings),
         patience: (TOPIC_WAIT, settings.duration(KeyId::SocketTimeout)),
         pause: (pause, PAUSE_MAX.max(pause)),
         nearer_for: settings.duration(KeyId::MetadataMaxAge),
-    }
-}
-
-/// Where to go on from an offset that is not there. The default of `auto.offset.reset` is meant for groups: without
-/// one, reading starts at the beginning, so it also goes on at what is left of it.
-fn reset(settings: &Settings) -> Reset {
-    if !settings.is_set(KeyId::AutoOffsetReset) {
-        return Reset::Earliest;
-    }
-    match settings.text(KeyId::AutoOffsetReset) {
-        Some("latest") => Reset::Latest,
-        Some("none") => Reset::None,
-        _ => Reset::Earliest,
     }
 }
 

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::super::fetcher::{Fetcher, Question, Reset, Rules, View};
+use super::super::fetcher::{Fetcher, Question, Rules, View};
 use super::super::frame::{Assigned, Span, Told};
 use super::super::outcomes::Places;
 use super::super::partition::Fault;
 use super::super::session::{Ask, Terms};
 use super::*;
 use crate::backends::ErrorKind;
+use crate::backends::reset::Reset;
 use crate::wire::messages::{
     FetchAbortedTransaction, FetchDivergingEpoch, FetchResponse, FetchResponsePartition, FetchResponseTopic,
 };

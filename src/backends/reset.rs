@@ -1,0 +1,27 @@
+//! Where to go on from an offset that a partition does not have, for the libraries that leave it to us.
+
+use crate::settings::{KeyId, Settings};
+
+/// Where to go when the offset is not in the partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reset {
+    Earliest,
+    Latest,
+    /// Nowhere: an error.
+    None,
+}
+
+impl Reset {
+    /// What a run without a group does. The default of `auto.offset.reset` is meant for groups: without
+    /// one, reading starts at the beginning, so it also goes on at what is left of it.
+    pub(super) fn without_group(settings: &Settings) -> Self {
+        if !settings.is_set(KeyId::AutoOffsetReset) {
+            return Self::Earliest;
+        }
+        match settings.text(KeyId::AutoOffsetReset) {
+            Some("latest" | "largest" | "end") => Self::Latest,
+            Some("none" | "error") => Self::None,
+            _ => Self::Earliest,
+        }
+    }
+}
