@@ -17,6 +17,8 @@ mod rdkafka;
 mod reset;
 #[cfg(feature = "rskafka")]
 mod rskafka;
+#[cfg(any(feature = "native", feature = "rskafka"))]
+mod wired;
 
 pub use error::{Error, ErrorKind, Result, Status};
 pub use factory::{

@@ -24,10 +24,10 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::config::{self, size};
-use super::{TOPIC_WAIT, reach, runtime};
+use super::{TOPIC_WAIT, runtime};
 use crate::backends::mailbox::Mailbox;
 use crate::backends::reset::Reset;
+use crate::backends::wired::{config, config::size, reach};
 use crate::backends::{Result, SubscribePlan, Subscriber};
 use crate::settings::{KeyId, Settings};
 use crate::wire::net::{Cluster, Creation, Isolation};

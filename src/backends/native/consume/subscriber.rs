@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::super::{TOPIC_WAIT, errors};
+use super::super::TOPIC_WAIT;
 use super::driver::{Limits, Order};
 use super::frame::{Assigned, Told};
 use super::reader::{Read, Reader, Taker};
 use crate::backends::mailbox::Mailbox;
+use crate::backends::wired::errors;
 use crate::backends::{
     At, Error, ErrorKind, Offsets, Polled, RecordSink, Result, StartAt, Subscriber, TopicPartition, Topics,
     Waker, pattern_takes, unknown_partition, unknown_topic,
