@@ -10,6 +10,8 @@ pub mod console;
 pub mod escape;
 pub mod filter;
 pub mod format;
+#[cfg(any(feature = "native", feature = "rskafka"))]
+pub mod group;
 pub mod input;
 pub mod offset;
 pub mod props;

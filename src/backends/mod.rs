@@ -30,6 +30,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use crate::record::TopicPartition;
 use crate::record::{Batch, RecordRef};
 
 /// Wakes a `poll` that waits, from any thread. A wake-up that comes before the `poll` makes that
@@ -183,21 +184,6 @@ pub trait Publisher: Send {
     /// # Errors
     /// As `poll`.
     fn close(self: Box<Self>, deadline: &dyn Fn() -> Instant, sink: &mut dyn ReportSink) -> Result<()>;
-}
-
-/// A partition of a topic.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TopicPartition {
-    /// Topic name.
-    pub topic: Arc<str>,
-    /// Partition number.
-    pub partition: i32,
-}
-
-impl fmt::Display for TopicPartition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}[{}]", self.topic, self.partition)
-    }
 }
 
 /// Offsets by partition: the next offset to read.

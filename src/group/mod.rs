@@ -1,0 +1,64 @@
+//! Membership in consumer groups, in both of Kafka's protocols: pure, without sockets, clock or runtime.
+//!
+//! A [`Member`] is told what happens ([`Event`]) and says what is to be done ([`Action`]); whoever drives it
+//! has the connections, the timers and the application. It never waits:
+//!
+//! ```text
+//! application ──Subscribed, Polled, Released, Leave──►┌────────┐──Assign, Revoke, Lose, Warn, Fail, Left──► application
+//! cluster ─────Topics, Learned───────────────────────►│ Member │──Learn──────────────────────────────────► cluster
+//! coordinator ─Answered, Failed──────────────────────►└────────┘──Send, ForgetCoordinator────────────────► coordinator
+//!                                     Tick at next_time ▲
+//! ```
+//!
+//! Behaviour is that of Java's clients in Kafka 4.1: `ConsumerCoordinator` and `AbstractCoordinator` for the
+//! classic protocol, `ConsumerMembershipManager` and `ConsumerHeartbeatRequestManager` for KIP-848's. Topics
+//! subscribed to by a pattern are resolved by the driver in both.
+//!
+//! - [`classic`]: JoinGroup, SyncGroup, Heartbeat; eager and cooperative (KIP-429), static (KIP-345).
+//! - [`consumer`]: ConsumerGroupHeartbeat (KIP-848).
+//! - [`assignors`]: who gets what in the classic protocol, one file each.
+//! - [`subscription`], [`assignment`]: what members tell each other there, byte for byte as Java's.
+//! - [`event`], [`action`]: the two sides of the interface.
+
+mod action;
+pub mod assignors;
+mod event;
+mod terms;
+
+pub use action::{Action, Fault, FaultKind, Identity, Request, Ticket};
+pub use assignors::Assignor;
+pub use event::{Commit, Event, Failure, Response, Topic, Topics};
+pub use terms::{Protocol, Terms};
+
+use std::time::Instant;
+
+/// A member of a group, or one that is about to be. It begins to join when it is told what to read
+/// ([`Event::Subscribed`]) and is done after [`Action::Left`] or [`Action::Fail`]: it does nothing then,
+/// whatever it is told.
+#[derive(Debug)]
+pub struct Member {}
+
+impl Member {
+    /// A member that has not joined yet.
+    pub fn new(terms: Terms, now: Instant) -> Self {
+        let _ = (terms, now);
+        Self {}
+    }
+
+    /// Takes note of what happened, and says what is to be done, in that order.
+    pub fn step(&mut self, event: Event<'_>, now: Instant) -> Vec<Action> {
+        let _ = (event, now);
+        Vec::new()
+    }
+
+    /// When [`Event::Tick`] is due, if nothing happens before that.
+    pub fn next_time(&self) -> Option<Instant> {
+        None
+    }
+
+    /// As whom offsets are to be committed and read now. While partitions are being given up
+    /// ([`Action::Revoke`]) it is still the one they were assigned to.
+    pub fn identity(&self) -> Identity {
+        Identity::default()
+    }
+}
