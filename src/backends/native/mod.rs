@@ -34,10 +34,10 @@ pub(super) fn open_publisher(settings: &Settings, plan: &PublishPlan) -> Result<
     produce::open(settings, plan)
 }
 
-/// Opens a subscriber.
+/// Opens a subscriber for partitions of one's own choice.
 ///
 /// # Errors
-/// `Unreachable` within `socket.connection.setup.timeout.ms`, naming the addresses; `Unsupported` for a group.
+/// `Unreachable` within `socket.connection.setup.timeout.ms`, naming the addresses.
 pub(super) fn open_subscriber(settings: &Settings, plan: &SubscribePlan) -> Result<Box<dyn Subscriber>> {
     consume::open(settings, plan)
 }

@@ -12,7 +12,7 @@ use super::native::{Client, Code, Event, EventPtr, Fetched, Pushed, Queue, Role,
 use super::{Health, config, connect, errors, partitions_of, serve};
 use crate::backends::{
     At, Error, ErrorKind, Log, Offsets, Polled, RecordSink, Result, StartAt, Status, SubscribePlan,
-    Subscriber, TopicPartition, Topics, Waker, unknown_topic,
+    Subscriber, TopicPartition, Topics, Waker, committed_or_said, not_committed, unknown_topic,
 };
 use crate::settings::{KeyId, Settings, Side};
 
@@ -244,11 +244,10 @@ impl RdkafkaSubscriber {
             .collect();
         let lost = self.client.assignment_lost();
         let offsets = sink.revoked(&gone, lost);
-        if !lost && let Err(e) = self.commit(&offsets) {
-            sink.warn(&e.to_string());
-        }
+        let committed = if lost { Ok(()) } else { self.commit(&offsets) };
         self.fetched.discard(|topic, partition| parts.iter().any(|(t, p, _)| t == topic && *p == partition));
-        self.client.rebalance(None, event).map_err(|e| rebalance_failed(&e))
+        self.client.rebalance(None, event).map_err(|e| rebalance_failed(&e))?;
+        committed_or_said(committed, sink)
     }
 
     /// Pushes what was fetched; an error of a partition ends it unless it passes by itself.
@@ -387,7 +386,12 @@ impl Subscriber for RdkafkaSubscriber {
         for (tp, offset) in offsets {
             add(&mut list, tp, Offset::Offset(*offset))?;
         }
-        self.client.commit(&list).map_err(|code| errors::error(code, "committing offsets"))
+        self.client.commit(&list).map_err(|code| match code {
+            _ if errors::is_rebalance(code) => {
+                Error::new(ErrorKind::Later, "committing offsets: the group is being rebalanced")
+            }
+            _ => not_committed(errors::error(code, "committing offsets"), offsets),
+        })
     }
 
     fn close(mut self: Box<Self>, deadline: Instant, sink: &mut dyn RecordSink) -> Result<()> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::backends::{Error, ErrorKind, Result};
 use crate::settings::{KeyId, Settings};
-use crate::wire::net::{Address, Buffers, Config, Creation, Options, Plain, Random};
+use crate::wire::net::{Address, Buffers, Config, Creation, Isolation, Options, Plain, Random};
 
 /// The cluster's, for a client whose largest answer has `max_answer` bytes and that keeps `kept` bytes
 /// of buffers for answers.
@@ -44,6 +44,14 @@ fn bootstrap(settings: &Settings) -> Result<Vec<Address>> {
             .map_err(|why| Error::new(ErrorKind::Unsupported, format!("bootstrap.servers: {why}")))
     };
     settings.bootstrap().into_iter().map(address).collect()
+}
+
+/// Which records are read.
+pub(in crate::backends) fn isolation(settings: &Settings) -> Isolation {
+    match settings.text(KeyId::IsolationLevel) {
+        Some("read_uncommitted") => Isolation::Uncommitted,
+        _ => Isolation::Committed,
+    }
 }
 
 /// A number of bytes or of things.
