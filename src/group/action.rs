@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Fault;
 use crate::record::TopicPartition;
-use crate::wire::ErrorCode;
 use crate::wire::messages::{
     ConsumerGroupHeartbeatRequest, HeartbeatRequest, JoinGroupRequest, LeaveGroupRequest, SyncGroupRequest,
 };
@@ -92,33 +92,4 @@ impl Default for Identity {
     fn default() -> Self {
         Self { generation: -1, member_id: String::new(), instance_id: None }
     }
-}
-
-/// Why a member cannot go on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Fault {
-    /// What sort of thing it is.
-    pub kind: FaultKind,
-    /// What the broker called it, if it was the broker.
-    pub code: Option<ErrorCode>,
-    /// One line that names the group.
-    pub message: String,
-}
-
-/// What sort of thing keeps a member from going on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FaultKind {
-    /// An ACL forbids it.
-    Authorization,
-    /// Another client took the place of this static member, or holds it.
-    Fenced,
-    /// The settings do not fit the group or the broker: assignors, protocol, timeouts, group id.
-    Settings,
-    /// The group has as many members as it may have.
-    Full,
-    /// The broker has no such protocol.
-    Unsupported,
-    /// What came makes no sense.
-    Other,
 }

@@ -21,13 +21,21 @@
 //! - [`event`], [`action`]: the two sides of the interface.
 
 mod action;
+pub mod assignment;
 pub mod assignors;
+mod classic;
 mod event;
+mod fault;
+mod holding;
+mod outbox;
+pub mod subscription;
 mod terms;
 
-pub use action::{Action, Fault, FaultKind, Identity, Request, Ticket};
+pub use action::{Action, Identity, Request, Ticket};
 pub use assignors::Assignor;
 pub use event::{Commit, Event, Failure, Response, Topic, Topics};
+pub use fault::{Fault, FaultKind};
+pub use subscription::Subscription;
 pub use terms::{Protocol, Terms};
 
 use std::time::Instant;
@@ -36,29 +44,44 @@ use std::time::Instant;
 /// ([`Event::Subscribed`]) and is done after [`Action::Left`] or [`Action::Fail`]: it does nothing then,
 /// whatever it is told.
 #[derive(Debug)]
-pub struct Member {}
+pub struct Member(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Classic(classic::Member),
+}
 
 impl Member {
     /// A member that has not joined yet.
     pub fn new(terms: Terms, now: Instant) -> Self {
-        let _ = (terms, now);
-        Self {}
+        Self(match terms.protocol.clone() {
+            Protocol::Classic { session_timeout, heartbeat_interval, assignors } => {
+                let manner = classic::Manner { session_timeout, heartbeat_interval, assignors };
+                Kind::Classic(classic::Member::new(terms, manner, now))
+            }
+            Protocol::Consumer { .. } => todo!(),
+        })
     }
 
     /// Takes note of what happened, and says what is to be done, in that order.
     pub fn step(&mut self, event: Event<'_>, now: Instant) -> Vec<Action> {
-        let _ = (event, now);
-        Vec::new()
+        match &mut self.0 {
+            Kind::Classic(member) => member.step(event, now),
+        }
     }
 
     /// When [`Event::Tick`] is due, if nothing happens before that.
     pub fn next_time(&self) -> Option<Instant> {
-        None
+        match &self.0 {
+            Kind::Classic(member) => member.next_time(),
+        }
     }
 
     /// As whom offsets are to be committed and read now. While partitions are being given up
     /// ([`Action::Revoke`]) it is still the one they were assigned to.
     pub fn identity(&self) -> Identity {
-        Identity::default()
+        match &self.0 {
+            Kind::Classic(member) => member.identity(),
+        }
     }
 }
