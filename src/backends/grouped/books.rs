@@ -49,7 +49,7 @@ impl Driver {
 
     pub(super) fn keep(&mut self, mut keeping: Keeping) {
         keeping.who = self.member.identity();
-        if keeping.who == Identity::default() {
+        if keeping.who.generation < 0 {
             return self.committed(&keeping, Err(rebalancing()));
         }
         if Instant::now() >= keeping.deadline {
@@ -155,7 +155,7 @@ impl Driver {
             return;
         }
         finding.who = self.member.identity();
-        let who = (self.is_consumer && finding.who != Identity::default()).then(|| finding.who.clone());
+        let who = (self.is_consumer && finding.who.generation >= 0).then(|| finding.who.clone());
         let (asker, deadline) = (self.asker.clone(), self.deadline());
         self.tasks.spawn(async move {
             let send = |connection: &net::Connection, sending| {
