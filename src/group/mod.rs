@@ -24,6 +24,7 @@ mod action;
 pub mod assignment;
 pub mod assignors;
 mod classic;
+mod consumer;
 mod event;
 mod fault;
 mod holding;
@@ -49,6 +50,7 @@ pub struct Member(Kind);
 #[derive(Debug)]
 enum Kind {
     Classic(classic::Member),
+    Consumer(consumer::Member),
 }
 
 impl Member {
@@ -59,7 +61,10 @@ impl Member {
                 let manner = classic::Manner { session_timeout, heartbeat_interval, assignors };
                 Kind::Classic(classic::Member::new(terms, manner, now))
             }
-            Protocol::Consumer { .. } => todo!(),
+            Protocol::Consumer { member_id, assignor } => {
+                let manner = consumer::Manner { member_id, assignor };
+                Kind::Consumer(consumer::Member::new(terms, manner, now))
+            }
         })
     }
 
@@ -67,6 +72,7 @@ impl Member {
     pub fn step(&mut self, event: Event<'_>, now: Instant) -> Vec<Action> {
         match &mut self.0 {
             Kind::Classic(member) => member.step(event, now),
+            Kind::Consumer(member) => member.step(event, now),
         }
     }
 
@@ -74,6 +80,7 @@ impl Member {
     pub fn next_time(&self) -> Option<Instant> {
         match &self.0 {
             Kind::Classic(member) => member.next_time(),
+            Kind::Consumer(member) => member.next_time(),
         }
     }
 
@@ -82,6 +89,7 @@ impl Member {
     pub fn identity(&self) -> Identity {
         match &self.0 {
             Kind::Classic(member) => member.identity(),
+            Kind::Consumer(member) => member.identity(),
         }
     }
 }
