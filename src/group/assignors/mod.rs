@@ -2,8 +2,10 @@
 //! part (Java's try to give members what is near them), and where Java leaves a choice to the order of a hash
 //! map, it falls to members and partitions in their order.
 
+pub(super) mod cooperative_sticky;
 mod range;
 mod roundrobin;
+mod stickiness;
 pub(super) mod sticky;
 
 use std::cmp::Ordering;
@@ -71,7 +73,8 @@ impl Assignor {
         match self {
             Self::Range => range::assign(members, topics),
             Self::RoundRobin => roundrobin::assign(members, topics),
-            Self::Sticky | Self::CooperativeSticky => Shares::new(),
+            Self::Sticky => sticky::assign(members, topics),
+            Self::CooperativeSticky => cooperative_sticky::assign(members, topics),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{CONSUMER, Calling, LAPSE, Member, Memory, Phase};
-use crate::group::assignors::{Assignor, Candidate, Counts, sticky};
+use crate::group::assignors::{Assignor, Candidate, cooperative_sticky, sticky};
 use crate::group::holding::Places;
 use crate::group::subscription::Subscription;
 use crate::group::{Action, Fault, Request, Ticket, Topics, assignment};
@@ -48,7 +48,7 @@ impl Member {
             Assignor::Sticky => {
                 self.sticky.as_ref().map(|memory| sticky::user_data(&memory.places, memory.generation))
             }
-            Assignor::CooperativeSticky => Some(sticky::cooperative_user_data(self.cooperative_generation)),
+            Assignor::CooperativeSticky => Some(cooperative_sticky::user_data(self.cooperative_generation)),
         };
         let subscription = Subscription {
             topics: self.told.clone(),
@@ -146,8 +146,8 @@ impl Member {
         let counts = self.counts(wanted);
         let mut assignments = Vec::new();
         if !calling.skips {
-            let there: Counts =
-                counts.iter().filter(|(_, n)| **n > 0).map(|(t, n)| (t.clone(), *n)).collect();
+            let mut there = counts.clone();
+            there.retain(|_, count| *count > 0);
             for (member_id, places) in assignor.assign(&calling.members, &there) {
                 // As with subscriptions, names are not too long.
                 let assignment = assignment::encode(&places).unwrap_or_default().into();

@@ -238,6 +238,8 @@ impl Member {
         self.is_stalled = true;
         self.awaited = None;
         self.start_over(now);
+        // Nobody waits to hear whether it left.
+        self.may_be_in = true;
     }
 
     /// Out of the group: what the member had may be another's. It joins anew, unless it leaves.

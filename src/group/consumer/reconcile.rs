@@ -1,6 +1,8 @@
 //! From what a member has to what it is to have (Java's `maybeReconcile`): what is too much is given up first,
 //! then what is missing is taken. Of a topic whose name is not known yet nothing can be taken.
 
+use std::sync::Arc;
+
 use super::{Ids, Member};
 use crate::group::Ticket;
 use crate::group::holding::Places;
@@ -39,7 +41,7 @@ impl Member {
 
     fn places(&self, ids: &Ids) -> Places {
         let place = |(id, partition): &(_, i32)| {
-            let topic = self.names.get(id)?.clone();
+            let topic = Arc::clone(self.names.get(id)?);
             Some(TopicPartition { topic, partition: *partition })
         };
         ids.iter().filter_map(place).collect()
