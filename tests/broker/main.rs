@@ -16,6 +16,7 @@ mod exit;
 mod groups;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod members;
 mod offsets;
 mod peers;
 mod process;
@@ -74,6 +75,7 @@ const PER_LIBRARY: &[&[PerLibrary]] = &[
     settings::TRIALS,
     restart::TRIALS,
     groups::TRIALS,
+    members::TRIALS,
 ];
 /// For libraries that have transactions.
 const WITH_TRANSACTIONS: &[&[PerLibrary]] = &[settings::WITH_TRANSACTIONS];
