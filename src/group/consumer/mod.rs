@@ -17,9 +17,6 @@
 mod beat;
 mod reconcile;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
