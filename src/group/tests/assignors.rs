@@ -1,7 +1,5 @@
 //! Who gets what: the examples of Java's documentation, and what holds for all.
 
-use std::collections::BTreeMap;
-
 use super::super::assignors::{Candidate, Counts, Shares};
 use super::super::subscription::by_topic;
 use super::*;

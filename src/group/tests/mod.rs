@@ -3,8 +3,9 @@
 mod assignors;
 mod classic;
 mod classic_errors;
+mod consumer;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
