@@ -40,8 +40,18 @@ const ONLY_IN: [(&str, &[&str]); 13] = [
     ("rdkafka_sys", &["backends/rdkafka/"]),
     ("::rdkafka::", &["backends/rdkafka/"]),
     ("::rskafka::", &["backends/rskafka/"]),
-    ("tokio::", &["backends/native/", "backends/rskafka/", "broker/", "wire/net/"]),
-    ("wire::net", &["backends/native/", "wire/net/"]),
+    (
+        "tokio::",
+        &[
+            "backends/grouped/",
+            "backends/native/",
+            "backends/rskafka/",
+            "backends/wired/",
+            "broker/",
+            "wire/net/",
+        ],
+    ),
+    ("wire::net", &["backends/grouped/", "backends/native/", "backends/wired/", "wire/net/"]),
     ("unsafe {", &["backends/rdkafka/native/"]),
 ];
 
@@ -126,7 +136,9 @@ fn the_libraries_do_not_know_who_uses_them_nor_each_other() {
         let path = &source.path;
         if path.starts_with("backends/") {
             let mut allowed = vec!["backends", "record", "settings", "units"];
-            allowed.extend(path.starts_with("backends/native/").then_some("wire"));
+            let has_wire = ["backends/grouped/", "backends/native/", "backends/wired/"];
+            allowed.extend(has_wire.iter().any(|folder| path.starts_with(folder)).then_some("wire"));
+            allowed.extend(path.starts_with("backends/grouped/").then_some("group"));
             for used in source.uses() {
                 assert!(allowed.contains(&used), "{path} uses {used}");
             }
