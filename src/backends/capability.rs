@@ -54,9 +54,9 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "groups",
         doc: "consumer groups: membership, committed offsets (`-g`, `kafka.consumer.group.id`)",
-        native: No,
+        native: Yes,
         rdkafka: Yes,
-        rskafka: No,
+        rskafka: Yes,
         asked: ByGroup,
     },
     Capability {
@@ -126,9 +126,9 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "sticky_assignor",
         doc: "`partition.assignment.strategy=sticky` (the eager one; `cooperative-sticky` is there)",
-        native: No,
+        native: Yes,
         rdkafka: No,
-        rskafka: No,
+        rskafka: Yes,
         asked: By(&[(KeyId::AssignmentStrategy, &["sticky"])]),
     },
     Capability {

@@ -27,6 +27,8 @@ pub enum ErrorKind {
     BadRecord,
     /// An offset that the partition does not have, with `auto.offset.reset=none`.
     OffsetOutOfRange,
+    /// Not now: the group is being rebalanced.
+    Later,
     /// A transaction that was not committed: its records do not count.
     NotCommitted,
     /// Anything else.
@@ -101,6 +103,11 @@ impl Error {
     /// What happened.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// True of a refusal that trying again does not cure.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.kind, ErrorKind::Authorization | ErrorKind::Authentication)
     }
 
     /// Whether trying again can help.

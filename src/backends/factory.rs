@@ -167,14 +167,24 @@ pub fn open_publisher(chosen: &Chosen, plan: &PublishPlan) -> super::Result<Box<
 pub fn open_subscriber(chosen: &Chosen, plan: &SubscribePlan) -> super::Result<Box<dyn Subscriber>> {
     match chosen.library {
         #[cfg(feature = "native")]
-        Library::Native => super::native::open_subscriber(&chosen.settings, plan),
+        Library::Native => grouped(super::native::open_subscriber(&chosen.settings, plan)?, chosen, plan),
         #[cfg(feature = "rdkafka")]
         Library::Rdkafka => super::rdkafka::open_subscriber(&chosen.settings, plan),
         #[cfg(feature = "rskafka")]
-        Library::Rskafka => super::rskafka::open_subscriber(&chosen.settings, plan),
+        Library::Rskafka => grouped(super::rskafka::open_subscriber(&chosen.settings, plan)?, chosen, plan),
         #[allow(unreachable_patterns, reason = "reachable when a feature is off")]
         library => Err(not_built(library, plan)),
     }
+}
+
+/// Membership of the group, if there is to be one, for a library that has none of its own.
+#[cfg(any(feature = "native", feature = "rskafka"))]
+fn grouped(
+    reader: Box<dyn Subscriber>,
+    chosen: &Chosen,
+    plan: &SubscribePlan,
+) -> super::Result<Box<dyn Subscriber>> {
+    if plan.grouped { super::grouped::open(reader, &chosen.settings) } else { Ok(reader) }
 }
 
 #[allow(dead_code, reason = "used when a feature is off")]

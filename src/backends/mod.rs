@@ -7,6 +7,8 @@ pub mod capability;
 mod error;
 mod factory;
 #[cfg(any(feature = "native", feature = "rskafka"))]
+mod grouped;
+#[cfg(any(feature = "native", feature = "rskafka"))]
 mod mailbox;
 #[cfg(feature = "native")]
 mod native;
@@ -17,6 +19,8 @@ mod rdkafka;
 mod reset;
 #[cfg(feature = "rskafka")]
 mod rskafka;
+#[cfg(any(feature = "native", feature = "rskafka"))]
+mod wired;
 
 pub use error::{Error, ErrorKind, Result, Status};
 pub use factory::{
@@ -28,6 +32,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use crate::record::TopicPartition;
 use crate::record::{Batch, RecordRef};
 
 /// Wakes a `poll` that waits, from any thread. A wake-up that comes before the `poll` makes that
@@ -148,6 +153,33 @@ fn too_large(bytes: usize, limit: impl fmt::Display) -> Error {
     Error::new(ErrorKind::TooLarge, text)
 }
 
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
+/// Adds to a refusal of offsets which records it leaves uncommitted.
+fn not_committed(error: Error, offsets: &Offsets) -> Error {
+    let upto: Vec<String> = offsets.iter().map(|(tp, offset)| format!("{tp} up to {offset}")).collect();
+    error.with_context("not committed", upto.join(" "))
+}
+
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
+/// What becomes of a commit of partitions that are given up: a refusal for ever ends the run, whatever else keeps
+/// their offsets from being committed is told.
+fn committed_or_said(outcome: Result<()>, sink: &mut dyn RecordSink) -> Result<()> {
+    match outcome {
+        Err(e) if e.is_refusal() => Err(e),
+        Err(e) => {
+            sink.warn(&format!("{e}: what was read and not committed is read again"));
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+#[cfg(any(feature = "native", feature = "rskafka"))]
+/// What asks for a group of a subscriber that was opened without one.
+fn without_group() -> Error {
+    Error::new(ErrorKind::Unsupported, "no group was given")
+}
+
 /// The error for a partition that a topic does not have.
 pub(crate) fn unknown_partition(topic: &str, partition: i32, count: usize) -> Error {
     let last = count.saturating_sub(1);
@@ -181,21 +213,6 @@ pub trait Publisher: Send {
     /// # Errors
     /// As `poll`.
     fn close(self: Box<Self>, deadline: &dyn Fn() -> Instant, sink: &mut dyn ReportSink) -> Result<()>;
-}
-
-/// A partition of a topic.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TopicPartition {
-    /// Topic name.
-    pub topic: Arc<str>,
-    /// Partition number.
-    pub partition: i32,
-}
-
-impl fmt::Display for TopicPartition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}[{}]", self.topic, self.partition)
-    }
 }
 
 /// Offsets by partition: the next offset to read.
@@ -287,7 +304,7 @@ pub trait Subscriber: Send {
     /// Commits for the group, and waits for the answer.
     ///
     /// # Errors
-    /// `Authorization`, `TimedOut`, `Other` when refused.
+    /// `Authorization`, naming what is not committed; `Later` in a rebalance; `TimedOut`; `Other` when refused.
     fn commit(&mut self, offsets: &Offsets) -> Result<()>;
     /// Leaves the group (if any) and ends by `deadline`. The sink sees the last `revoked`.
     ///

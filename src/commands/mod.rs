@@ -82,7 +82,7 @@ impl From<ErrorKind> for Exit {
             ErrorKind::UnknownTopic => Self::UnknownTopic,
             ErrorKind::BadRecord => Self::BadRecord,
             ErrorKind::TooLarge | ErrorKind::NotCommitted => Self::Undelivered,
-            ErrorKind::OffsetOutOfRange | ErrorKind::Other => Self::Failed,
+            ErrorKind::OffsetOutOfRange | ErrorKind::Later | ErrorKind::Other => Self::Failed,
         }
     }
 }

@@ -12,7 +12,6 @@ use crate::harness::process::Running;
 use crate::harness::unique;
 use crate::{Ctx, PerLibrary};
 
-/// For libraries that have groups.
 pub(crate) const TRIALS: &[PerLibrary] = &[
     ("groups::a_run_resumes_where_the_last_one_ended", a_run_resumes_where_the_last_one_ended),
     ("groups::offsets_of_another_client_are_taken_up", offsets_of_another_client_are_taken_up),

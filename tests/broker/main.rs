@@ -73,9 +73,10 @@ const PER_LIBRARY: &[&[PerLibrary]] = &[
     cross::TRIALS,
     settings::TRIALS,
     restart::TRIALS,
+    groups::TRIALS,
 ];
-/// For libraries that have groups.
-const WITH_GROUPS: &[&[PerLibrary]] = &[groups::TRIALS, settings::WITH_GROUPS];
+/// For libraries that have transactions.
+const WITH_TRANSACTIONS: &[&[PerLibrary]] = &[settings::WITH_TRANSACTIONS];
 
 /// A trial with its whole name but for the broker's.
 type Named = (String, Box<dyn FnOnce(&Ctx) + Send>);
@@ -87,8 +88,8 @@ fn declared() -> Vec<Named> {
         all.push((name.to_owned(), Box::new(run)));
     }
     for library in Library::all() {
-        let groups = if library.has_groups() { WITH_GROUPS } else { &[] };
-        let own = PER_LIBRARY.iter().chain(groups);
+        let transactions = if library.has_transactions() { WITH_TRANSACTIONS } else { &[] };
+        let own = PER_LIBRARY.iter().chain(transactions);
         for &(name, run) in own.copied().flatten() {
             all.push((format!("{}::{name}", library.name()), Box::new(move |ctx| run(ctx, library))));
         }

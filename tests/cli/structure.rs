@@ -3,7 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The parts of the crate and their layers: each uses only those of lower layers.
-const LAYERS: [(&str, u8); 19] = [
+const LAYERS: [(&str, u8); 20] = [
     ("console", 0),
     ("escape", 0),
     ("record", 0),
@@ -13,16 +13,17 @@ const LAYERS: [(&str, u8); 19] = [
     ("settings", 1),
     ("stop", 1),
     ("wire", 1),
-    ("backends", 2),
-    ("format", 2),
-    ("props", 2),
-    ("input", 3),
-    ("cli", 4),
-    ("broker", 4),
-    ("commands", 5),
-    ("readme", 6),
-    ("lib", 7),
-    ("main", 8),
+    ("group", 2),
+    ("backends", 3),
+    ("format", 3),
+    ("props", 3),
+    ("input", 4),
+    ("cli", 5),
+    ("broker", 5),
+    ("commands", 6),
+    ("readme", 7),
+    ("lib", 8),
+    ("main", 9),
 ];
 
 /// Words that stand only in these files (a path ends a folder with a slash).

@@ -42,8 +42,8 @@ impl Library {
         }
     }
 
-    /// Whether it can be a member of a consumer group.
-    pub(crate) fn has_groups(self) -> bool {
+    /// Whether it has transactions.
+    pub(crate) fn has_transactions(self) -> bool {
         self == Self::Rdkafka
     }
 }

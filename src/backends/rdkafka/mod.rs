@@ -1,6 +1,7 @@
 //! librdkafka behind the seam.
 
 mod config;
+mod ends;
 mod errors;
 mod native;
 mod publisher;

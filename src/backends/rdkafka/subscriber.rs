@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use ::rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 
+use super::ends::Ends;
 use super::native::{Client, Code, Event, EventPtr, Fetched, Pushed, Queue, Role, Topic};
 use super::{Health, config, connect, errors, partitions_of, serve};
 use crate::backends::{
     At, Error, ErrorKind, Log, Offsets, Polled, RecordSink, Result, StartAt, Status, SubscribePlan,
-    Subscriber, TopicPartition, Topics, Waker, unknown_topic,
+    Subscriber, TopicPartition, Topics, Waker, committed_or_said, not_committed, unknown_topic,
 };
 use crate::settings::{KeyId, Settings, Side};
 
@@ -34,6 +35,7 @@ struct RdkafkaSubscriber {
     data: Arc<Queue>,
     client: Client,
     group: Option<Group>,
+    ends: Ends,
     outage: Outage,
     /// Records a poll may push (`max.poll.records`).
     most: usize,
@@ -93,6 +95,7 @@ pub(crate) fn open_subscriber(settings: &Settings, plan: &SubscribePlan) -> Resu
         data,
         client,
         group: None,
+        ends: Ends::default(),
         outage: Outage::default(),
         most: usize::try_from(settings.int(KeyId::MaxPollRecords)).unwrap_or(usize::MAX),
         settings: settings.clone(),
@@ -228,6 +231,7 @@ impl RdkafkaSubscriber {
             told.push(tp);
         }
         self.client.rebalance(Some(&list), event).map_err(|e| rebalance_failed(&e))?;
+        self.put_back()?;
         sink.assigned(&told);
         Ok(())
     }
@@ -244,25 +248,46 @@ impl RdkafkaSubscriber {
             .collect();
         let lost = self.client.assignment_lost();
         let offsets = sink.revoked(&gone, lost);
-        if !lost && let Err(e) = self.commit(&offsets) {
-            sink.warn(&e.to_string());
-        }
+        let committed = if lost { Ok(()) } else { self.commit(&offsets) };
         self.fetched.discard(|topic, partition| parts.iter().any(|(t, p, _)| t == topic && *p == partition));
-        self.client.rebalance(None, event).map_err(|e| rebalance_failed(&e))
+        gone.iter().for_each(|tp| self.ends.left(&tp.topic, tp.partition));
+        self.client.rebalance(None, event).map_err(|e| rebalance_failed(&e))?;
+        self.put_back()?;
+        committed_or_said(committed, sink)
+    }
+
+    /// Corrects the positions of partitions that were kept.
+    fn put_back(&self) -> Result<()> {
+        let mut list = TopicPartitionList::new();
+        for (topic, partition, end) in self.ends.iter() {
+            add(&mut list, &TopicPartition { topic: topic.into(), partition }, Offset::Offset(end))?;
+        }
+        if list.count() == 0 {
+            return Ok(());
+        }
+        self.client.seek(&list).map_err(|e| rebalance_failed(&e))
     }
 
     /// Pushes what was fetched; an error of a partition ends it unless it passes by itself.
     fn push(&mut self, sink: &mut dyn RecordSink) -> Result<usize> {
         let mut records = 0;
         let mut failed = None;
-        let outage = &mut self.outage;
+        let (outage, ends) = (&mut self.outage, &mut self.ends);
+        // Records come in runs of one partition: the last one that was seen to have left its end.
+        let mut run = (std::ptr::null(), -1);
         let _ = self.fetched.push(|pushed| match pushed {
             Pushed::Record(r) => {
                 records += 1;
+                if run != (r.topic.as_ptr(), r.partition) {
+                    run = (r.topic.as_ptr(), r.partition);
+                    ends.left(r.topic, r.partition);
+                }
                 sink.record(r)
             }
             Pushed::End { topic, partition, offset } => {
                 outage.since = None;
+                run = (std::ptr::null(), -1);
+                ends.reached(topic, partition, offset);
                 sink.reached(topic, partition, offset);
                 ControlFlow::Continue(())
             }
@@ -387,7 +412,12 @@ impl Subscriber for RdkafkaSubscriber {
         for (tp, offset) in offsets {
             add(&mut list, tp, Offset::Offset(*offset))?;
         }
-        self.client.commit(&list).map_err(|code| errors::error(code, "committing offsets"))
+        self.client.commit(&list).map_err(|code| match code {
+            _ if errors::is_rebalance(code) => {
+                Error::new(ErrorKind::Later, "committing offsets: the group is being rebalanced")
+            }
+            _ => not_committed(errors::error(code, "committing offsets"), offsets),
+        })
     }
 
     fn close(mut self: Box<Self>, deadline: Instant, sink: &mut dyn RecordSink) -> Result<()> {

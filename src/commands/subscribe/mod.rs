@@ -273,11 +273,8 @@ impl Run {
         }
         match subscriber.commit(&offsets) {
             Ok(()) => self.printer.positions.mark_committed(&offsets),
-            Err(e) if matches!(e.kind(), ErrorKind::Authorization | ErrorKind::Authentication) => {
-                let from: Vec<_> =
-                    offsets.iter().map(|(tp, offset)| format!("{tp} up to {offset}")).collect();
-                return Err(e.with_context("not committed", from.join(" ")));
-            }
+            Err(e) if e.is_refusal() => return Err(e),
+            Err(e) if e.kind() == ErrorKind::Later => {}
             Err(e) => console::warn(format!("{e}; trying again")),
         }
         Ok(())
@@ -296,10 +293,8 @@ impl Run {
     }
 
     /// Writes, commits and leaves.
-    fn leave(&mut self, mut subscriber: Box<dyn Subscriber>) -> backends::Result<()> {
+    fn leave(&mut self, subscriber: Box<dyn Subscriber>) -> backends::Result<()> {
         self.printer.flush();
-        let committed = if self.commits { self.commit(subscriber.as_mut()) } else { Ok(()) };
-        let closed = subscriber.close(Instant::now() + LEAVE, &mut self.printer);
-        committed.and(closed)
+        subscriber.close(Instant::now() + LEAVE, &mut self.printer)
     }
 }

@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::errors;
 use super::frame::{Assigned, Told};
 use super::outcomes::may_pass;
 use super::partition::{Fault, Id, Partition, State, Trouble, Verdict};
 use super::session::{Ask, Session, Terms};
 use crate::backends::reset::Reset;
+use crate::backends::wired::errors;
 use crate::backends::{Error, ErrorKind, Status, unknown_topic};
 use crate::wire::ErrorCode;
 use crate::wire::net::{Leader, Metadata};

@@ -24,13 +24,13 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::config::{self, size};
-use super::{TOPIC_WAIT, reach, runtime};
+use super::{TOPIC_WAIT, runtime};
 use crate::backends::mailbox::Mailbox;
 use crate::backends::reset::Reset;
+use crate::backends::wired::{config, config::size, reach};
 use crate::backends::{Result, SubscribePlan, Subscriber};
 use crate::settings::{KeyId, Settings};
-use crate::wire::net::{Cluster, Creation, Isolation};
+use crate::wire::net::{Cluster, Creation};
 use crate::wire::records::Checksums;
 use driver::{Driver, Limits};
 use fetcher::Rules;
@@ -54,13 +54,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Connects.
 ///
 /// # Errors
-/// `Unreachable` within `socket.connection.setup.timeout.ms`, naming the addresses; `Unsupported` for a group.
+/// `Unreachable` within `socket.connection.setup.timeout.ms`, naming the addresses.
 pub(super) fn open(settings: &Settings, plan: &SubscribePlan) -> Result<Box<dyn Subscriber>> {
-    if plan.grouped {
-        return Err(subscriber::no_groups());
-    }
     let max_answer = ANSWER_MAX.max(bytes(settings, KeyId::FetchMaxBytes) as usize + MARGIN);
-    let rules = rules(settings, max_answer);
+    let rules = rules(settings, plan.grouped, max_answer);
     let limits = Limits {
         connect: settings.duration(KeyId::ConnectTimeout),
         request: settings.duration(KeyId::RequestTimeout),
@@ -82,7 +79,7 @@ pub(super) fn open(settings: &Settings, plan: &SubscribePlan) -> Result<Box<dyn 
     Ok(Box::new(NativeSubscriber::new(parts)))
 }
 
-fn rules(settings: &Settings, max_answer: usize) -> Rules {
+fn rules(settings: &Settings, grouped: bool, max_answer: usize) -> Rules {
     let (most, of_one) =
         (bytes(settings, KeyId::FetchMaxBytes), bytes(settings, KeyId::MaxPartitionFetchBytes));
     let pause = settings.duration(KeyId::RetryBackoff);
@@ -91,15 +88,12 @@ fn rules(settings: &Settings, max_answer: usize) -> Rules {
             max_wait_ms: i32::try_from(settings.int(KeyId::FetchMaxWait)).unwrap_or(i32::MAX),
             min_bytes: bytes(settings, KeyId::FetchMinBytes),
             max_bytes: most.min(of_one.max(ANSWER)),
-            isolation: match settings.text(KeyId::IsolationLevel) {
-                Some("read_uncommitted") => Isolation::Uncommitted,
-                _ => Isolation::Committed,
-            },
+            isolation: config::isolation(settings),
             rack: settings.text(KeyId::ClientRack).unwrap_or_default().to_owned(),
         },
         partition_bytes: of_one,
         max_batch: i32::try_from(max_answer - MARGIN).unwrap_or(i32::MAX),
-        reset: Reset::without_group(settings),
+        reset: Reset::of(settings, grouped),
         patience: (TOPIC_WAIT, settings.duration(KeyId::SocketTimeout)),
         pause: (pause, PAUSE_MAX.max(pause)),
         nearer_for: settings.duration(KeyId::MetadataMaxAge),

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::errors;
 use super::fetcher::{Broker, Fetcher, Question};
 use super::frame::{Span, Told};
 use super::heads::{Heads, HeadsEnd};
 use super::partition::{Fault, Id, State};
 use super::session::Member;
 use crate::backends::reset::Reset;
+use crate::backends::wired::errors;
 use crate::backends::{Error, ErrorKind};
 use crate::wire::ErrorCode;
 use crate::wire::messages::{FetchResponse, FetchResponsePartition};

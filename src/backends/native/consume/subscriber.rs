@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::super::{TOPIC_WAIT, errors};
+use super::super::TOPIC_WAIT;
 use super::driver::{Limits, Order};
 use super::frame::{Assigned, Told};
 use super::reader::{Read, Reader, Taker};
 use crate::backends::mailbox::Mailbox;
+use crate::backends::wired::errors;
 use crate::backends::{
     At, Error, ErrorKind, Offsets, Polled, RecordSink, Result, StartAt, Subscriber, TopicPartition, Topics,
-    Waker, pattern_takes, unknown_partition, unknown_topic,
+    Waker, pattern_takes, unknown_partition, unknown_topic, without_group,
 };
 use crate::wire::ErrorCode;
 use crate::wire::net::{self, Cluster, FoundOffset, Isolation, OffsetQuery, Topic};
@@ -200,7 +201,7 @@ impl Subscriber for NativeSubscriber {
     }
 
     fn committed(&mut self, _partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>> {
-        Err(no_groups())
+        Err(without_group())
     }
 
     fn assign(&mut self, starts: &Offsets) -> Result<()> {
@@ -228,7 +229,7 @@ impl Subscriber for NativeSubscriber {
     }
 
     fn join(&mut self, _topics: &Topics, _start: StartAt) -> Result<()> {
-        Err(no_groups())
+        Err(without_group())
     }
 
     fn poll(&mut self, wait: Duration, sink: &mut dyn RecordSink) -> Result<Polled> {
@@ -243,7 +244,7 @@ impl Subscriber for NativeSubscriber {
     }
 
     fn commit(&mut self, _offsets: &Offsets) -> Result<()> {
-        Err(no_groups())
+        Err(without_group())
     }
 
     fn close(mut self: Box<Self>, _deadline: Instant, _sink: &mut dyn RecordSink) -> Result<()> {
@@ -297,11 +298,6 @@ fn offsets_failed(places: &[(&TopicPartition, i64)], why: &net::Error) -> Error 
 
 fn closed() -> Error {
     Error::new(ErrorKind::Other, "the subscriber is closed")
-}
-
-/// Groups are not there yet.
-pub(super) fn no_groups() -> Error {
-    Error::new(ErrorKind::Unsupported, "native has no consumer groups: use --library rdkafka")
 }
 
 #[cfg(test)]

@@ -310,6 +310,12 @@ impl Client {
         }
     }
 
+    /// Goes on reading these partitions from these offsets.
+    pub(super) fn seek(&self, list: &TopicPartitionList) -> Result<(), String> {
+        // SAFETY: the list is alive and ours; a returned error is destroyed after reading.
+        unsafe { taken(rd::rd_kafka_seek_partitions(self.ptr(), list.ptr(), 0)) }
+    }
+
     /// True when the partitions being revoked are lost already.
     pub(super) fn assignment_lost(&self) -> bool {
         // SAFETY: no preconditions.
