@@ -1,4 +1,4 @@
-//! The task that fetches: one for all partitions and brokers, on the client's own thread. What is fetched and
+//! The task that fetches: one for all partitions and brokers, on the command's thread. What is fetched and
 //! what answers mean is decided in [`super::fetcher`]; here are the connections, the metadata and the clock.
 
 use std::collections::BTreeSet;
@@ -6,7 +6,7 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
@@ -16,7 +16,6 @@ use super::frame::{Assigned, Frame, Room, Told};
 use super::partition::{Fault, Id};
 use super::session::{Ask, Terms};
 use crate::backends::TopicPartition;
-use crate::backends::mailbox::Mailbox;
 use crate::backends::reset::Reset;
 use crate::wire::ErrorCode;
 use crate::wire::messages::{FetchRequest, FetchResponse};
@@ -61,7 +60,7 @@ pub(super) struct Driver {
     limits: Limits,
     orders: UnboundedReceiver<Order>,
     metadata: watch::Receiver<Arc<Metadata>>,
-    mailbox: Arc<Mailbox<Vec<Told>>>,
+    teller: UnboundedSender<Told>,
     room: Arc<Room>,
     tasks: JoinSet<Done>,
     /// Topics that are to be asked for, and whether some are being.
@@ -75,7 +74,7 @@ impl Driver {
         rules: Rules,
         limits: Limits,
         orders: UnboundedReceiver<Order>,
-        mailbox: Arc<Mailbox<Vec<Told>>>,
+        teller: UnboundedSender<Told>,
         room: Arc<Room>,
     ) -> Self {
         let metadata = cluster.watch();
@@ -88,7 +87,7 @@ impl Driver {
             limits,
             orders,
             metadata,
-            mailbox,
+            teller,
             room,
             tasks: JoinSet::new(),
             refresh: BTreeSet::new(),
@@ -159,10 +158,9 @@ impl Driver {
 
     /// Tells what there is to tell: what is not about a frame came before it.
     fn tell(&mut self, frame: Option<Frame>) {
-        let mut told = mem::take(&mut self.fetcher.told);
-        told.extend(frame.map(Told::Frame));
-        if !told.is_empty() {
-            self.mailbox.put(|mailbox| mailbox.extend(told));
+        for told in self.fetcher.told.drain(..).chain(frame.map(Told::Frame)) {
+            // Nobody to hear it means the end, which is seen where orders come from.
+            let _ = self.teller.send(told);
         }
     }
 
