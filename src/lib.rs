@@ -19,5 +19,5 @@ pub mod record;
 pub mod settings;
 pub mod stop;
 pub mod units;
-#[cfg(any(feature = "broker", feature = "native"))]
+#[cfg(any(feature = "broker", feature = "native", feature = "rskafka"))]
 pub mod wire;

@@ -29,7 +29,7 @@ mod field;
 mod frame;
 mod header;
 pub mod messages;
-#[cfg(feature = "native")]
+#[cfg(any(feature = "native", feature = "rskafka"))]
 pub mod net;
 mod reader;
 pub mod records;

@@ -70,7 +70,7 @@ fn refused(table: &[Wrong]) {
 #[test]
 fn what_the_command_line_does_not_have_is_named() {
     refused(&[
-        (&[], &["no command", "publish, subscribe, libs, config or broker"]),
+        (&[], &["no command", "publish, subscribe, topics, offsets, groups, libs, config or broker"]),
         (&["frobnicate"], &["'frobnicate'"]),
         (&["publish", "t", "--no-such"], &["'--no-such'"]),
         (&["publish", "t", "--acsk", "1"], &["'--acsk'", "'--acks'"]),

@@ -4,22 +4,17 @@
 //! The command's thread encodes and decodes; one worker thread of a runtime carries the connections
 //! (`wire::net`). Between them pass batches and frames, never single records.
 
-mod config;
 mod consume;
-mod errors;
 mod produce;
 
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::Instant;
 
-use super::{Error, ErrorKind, PublishPlan, Publisher, Result, SubscribePlan, Subscriber, not_reached};
-use crate::settings::{KeyId, Settings};
-use crate::wire::net::{Cluster, Kind};
+use super::wired::{config, errors, reach};
+use super::{Error, ErrorKind, PublishPlan, Publisher, Result, SubscribePlan, Subscriber};
+use crate::settings::Settings;
 
-/// How long a refused first connection is tried again.
-const REFUSED_FOR: Duration = Duration::from_secs(2);
 /// How long a topic that was just created may be unknown to some brokers.
 const TOPIC_WAIT: Duration = Duration::from_secs(5);
 /// How long the runtime may take to stop: as long as a batch takes to compress.
@@ -52,22 +47,4 @@ pub(super) fn open_subscriber(settings: &Settings, plan: &SubscribePlan) -> Resu
 fn runtime() -> Result<Runtime> {
     let built = Builder::new_multi_thread().worker_threads(1).thread_name("native").enable_all().build();
     built.map_err(|error| Error::new(ErrorKind::Other, "cannot start the client's thread").with_source(error))
-}
-
-/// The first connection. A refused one is tried again for 2 s, since a broker may be starting; in all it
-/// takes no longer than `socket.connection.setup.timeout.ms`.
-///
-/// # Errors
-/// Naming the addresses.
-async fn reach(cluster: &Cluster, settings: &Settings) -> Result<()> {
-    let (start, limit) = (Instant::now(), settings.duration(KeyId::ConnectTimeout));
-    let mut reached = cluster.any(start + REFUSED_FOR.min(limit)).await;
-    // Not refused: nothing came of it yet.
-    if reached.as_ref().is_err_and(|error| error.kind() == Kind::TimedOut) {
-        reached = cluster.any(start + limit).await;
-    }
-    reached.map(drop).map_err(|error| {
-        let kind = if error.is_retriable() { ErrorKind::Unreachable } else { errors::kind(&error) };
-        not_reached(kind, &settings.bootstrap(), &errors::printable(&error.to_string())).with_source(error)
-    })
 }

@@ -11,7 +11,7 @@ use crate::wire::net::{Address, Buffers, Config, Creation, Options, Plain, Rando
 ///
 /// # Errors
 /// `Unsupported` for a bootstrap address that is none.
-pub(super) fn cluster(settings: &Settings, max_answer: usize, kept: usize) -> Result<Config> {
+pub(in crate::backends) fn cluster(settings: &Settings, max_answer: usize, kept: usize) -> Result<Config> {
     let setup_timeout = settings.duration(KeyId::ConnectTimeout);
     Ok(Config {
         bootstrap: bootstrap(settings)?,
@@ -47,7 +47,7 @@ fn bootstrap(settings: &Settings) -> Result<Vec<Address>> {
 }
 
 /// A number of bytes or of things.
-pub(super) fn size(settings: &Settings, key: KeyId) -> usize {
+pub(in crate::backends) fn size(settings: &Settings, key: KeyId) -> usize {
     usize::try_from(settings.int(key)).unwrap_or_default()
 }
 
