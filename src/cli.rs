@@ -311,10 +311,12 @@ impl ReportArgs {
 
 /// `kps topics`.
 #[derive(Debug, Args)]
-#[command(after_help = "JSON: {\"topics\": [{topic, internal, partition_count, replication_factor}]}; with TOPIC each has, too,\n\
+#[command(
+    after_help = "JSON: {\"topics\": [{topic, internal, partition_count, replication_factor}]}; with TOPIC each has, too, \
     \"partitions\": [{partition, leader, replicas, isr, offline, earliest, latest}], null where there is no leader.\n\n\
     Examples:\n  kps topics\n  kps topics orders payments\n  \
-    kps topics -J | jq -r '.topics[] | select(.replication_factor < 3).topic'")]
+    kps topics -J | jq -r '.topics[] | select(.replication_factor < 3).topic'"
+)]
 pub struct TopicsArgs {
     /// Topics to show the partitions of, each a name or kafka://topic/NAME
     #[arg(value_name = "TOPIC")]
@@ -332,11 +334,13 @@ pub struct TopicsArgs {
 
 /// `kps offsets`.
 #[derive(Debug, Args)]
-#[command(after_help = "LATEST is the end: the offset that the next record gets. With isolation.level=read_committed set it is the\n\
+#[command(
+    after_help = "LATEST is the end: the offset that the next record gets. With isolation.level=read_committed set it is the \
     last stable offset, where reading stops while a transaction is open.\n\n\
-    JSON: {\"partitions\": [{topic, partition, earliest, latest}]}; with @TIME each has, too, offset and timestamp:\n\
+    JSON: {\"partitions\": [{topic, partition, earliest, latest}]}; with @TIME each has, too, offset and timestamp: \
     of the first record at TIME or later, null if there is none.\n\n\
-    Examples:\n  kps offsets orders\n  kps offsets orders @-1h -p 0,2\n  kps offsets orders @2026-01-02T03:04:05Z -J")]
+    Examples:\n  kps offsets orders\n  kps offsets orders @-1h -p 0,2\n  kps offsets orders @2026-01-02T03:04:05Z -J"
+)]
 pub struct OffsetsArgs {
     /// Topics, each a name or kafka://topic/NAME; and at most one @TIME: epoch s or ms, RFC 3339, a date,
     /// -1h, now, earliest or latest
@@ -355,12 +359,14 @@ pub struct OffsetsArgs {
 
 /// `kps groups`.
 #[derive(Debug, Args)]
-#[command(after_help = "LAG is END - COMMITTED; END is the high watermark, or with isolation.level=read_committed set the last\n\
+#[command(
+    after_help = "LAG is END - COMMITTED; END is the high watermark, or with isolation.level=read_committed set the last \
     stable offset. A group without members is shown by its committed offsets.\n\n\
-    JSON: {\"groups\": [{group, state, protocol, coordinator: {id, host, port}}]}; with GROUP each has, too, assignor,\n\
-    members: [{member_id, instance_id, client_id, host, partitions: [{topic, partition}]}] and\n\
+    JSON: {\"groups\": [{group, state, protocol, coordinator: {id, host, port}}]}; with GROUP each has, too, assignor, \
+    members: [{member_id, instance_id, client_id, host, partitions: [{topic, partition}]}] and \
     partitions: [{topic, partition, committed, end, lag, metadata, member_id}]; null for what is not there.\n\n\
-    Examples:\n  kps groups\n  kps groups billing\n  kps groups billing -J | jq '[.groups[].partitions[].lag] | add'")]
+    Examples:\n  kps groups\n  kps groups billing\n  kps groups billing -J | jq '[.groups[].partitions[].lag] | add'"
+)]
 pub struct GroupsArgs {
     /// Groups to show
     #[arg(value_name = "GROUP")]

@@ -206,7 +206,9 @@ impl Capability {
     fn asked_by(&self, settings: &Settings, purpose: Purpose) -> Vec<(String, Place)> {
         match self.asked {
             By(_) if purpose == Purpose::Inspect => Vec::new(),
-            By(keys) | ByConnecting(keys) => keys.iter().filter_map(|(key, values)| set_to(settings, *key, values)).collect(),
+            By(keys) | ByConnecting(keys) => {
+                keys.iter().filter_map(|(key, values)| set_to(settings, *key, values)).collect()
+            }
             ByGroup => {
                 let group = purpose.group(settings).map(|g| format!("group.id={g}"));
                 group.map(|what| (what, settings.place(KeyId::GroupId).clone())).into_iter().collect()

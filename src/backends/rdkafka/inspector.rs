@@ -120,7 +120,8 @@ impl Inspector for RdkafkaInspector {
 impl RdkafkaInspector {
     /// What the brokers say of a topic, or of all.
     fn connect(&self, topic: Option<&str>) -> Result<Metadata> {
-        let handle = topic.map(|name| self.client.topic(name).map_err(|e| errors::error(e, format!("topic {name}"))));
+        let handle =
+            topic.map(|name| self.client.topic(name).map_err(|e| errors::error(e, format!("topic {name}"))));
         let handle = handle.transpose()?;
         connect(&self.client, &self.events, handle.as_ref(), &self.settings, &self.log)
     }
@@ -246,14 +247,7 @@ mod tests {
     use super::*;
 
     fn place(partition: i32, offset: i64, error: Code) -> Place {
-        Place {
-            topic: "t".to_owned(),
-            partition,
-            offset,
-            timestamp: -1,
-            metadata: String::new(),
-            error,
-        }
+        Place { topic: "t".to_owned(), partition, offset, timestamp: -1, metadata: String::new(), error }
     }
 
     fn asked(partition: i32) -> (TopicPartition, At) {
@@ -282,8 +276,12 @@ mod tests {
     fn a_topic_that_is_not_there_is_left_out() {
         let told = |name: &str, error| TopicMeta { name: name.to_owned(), error, partitions: Vec::new() };
         let metadata = |topics| Metadata { brokers: vec![1], topics };
-        let found = existing(&metadata(vec![told("a", UNKNOWN_TOPIC_OR_PART), told("b", Code::NONE)])).unwrap();
+        let found =
+            existing(&metadata(vec![told("a", UNKNOWN_TOPIC_OR_PART), told("b", Code::NONE)])).unwrap();
         assert_eq!(found.iter().map(|topic| &*topic.name).collect::<Vec<_>>(), ["b"]);
-        assert_eq!(existing(&metadata(vec![told("a", Code(29))])).unwrap_err().kind(), ErrorKind::Authorization);
+        assert_eq!(
+            existing(&metadata(vec![told("a", Code(29))])).unwrap_err().kind(),
+            ErrorKind::Authorization
+        );
     }
 }

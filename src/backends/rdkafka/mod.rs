@@ -144,7 +144,9 @@ fn partitions_of(
             return Err(unknown_topic(topic.0));
         };
         match meta.error {
-            Code::NONE if !meta.partitions.is_empty() => return Ok(meta.partitions.iter().map(|p| p.id).collect()),
+            Code::NONE if !meta.partitions.is_empty() => {
+                return Ok(meta.partitions.iter().map(|p| p.id).collect());
+            }
             Code::NONE | UNKNOWN_TOPIC_OR_PART | LEADER_NOT_AVAILABLE => {}
             INVALID_TOPIC => {
                 return Err(Error::new(

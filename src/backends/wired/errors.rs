@@ -17,7 +17,11 @@ pub(in crate::backends) fn error(subject: impl fmt::Display, why: &net::Error) -
 }
 
 /// What a broker answered about `subject`, with what it said in words.
-pub(in crate::backends) fn of_code(subject: impl fmt::Display, code: ErrorCode, detail: Option<&str>) -> Error {
+pub(in crate::backends) fn of_code(
+    subject: impl fmt::Display,
+    code: ErrorCode,
+    detail: Option<&str>,
+) -> Error {
     let status = if code.is_retriable() { Status::Persistent } else { Status::Permanent };
     Error::new(code_kind(code), format!("{subject}: {}", answer(code, detail))).with_status(status)
 }

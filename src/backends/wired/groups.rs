@@ -134,8 +134,7 @@ fn newer_group(told: &ConsumerGroupDescribeGroup<'_>) -> Described {
 
 /// A group of the classic protocol; none if there is none. The inner error is of a group that cannot be shown.
 async fn classic(cluster: &Cluster, name: &str, deadline: Instant) -> net::Result<Option<Result<Described>>> {
-    let request =
-        DescribeGroupsRequest { groups: vec![name.into()], include_authorized_operations: false };
+    let request = DescribeGroupsRequest { groups: vec![name.into()], include_authorized_operations: false };
     let read = |answer: &Answer| {
         let told: DescribeGroupsResponse<'_> = answer.read()?;
         let told = one(told.groups)?;
@@ -205,8 +204,7 @@ fn of_topic(topic: &str, indexes: &[i32]) -> Vec<TopicPartition> {
 async fn committed(cluster: &Cluster, name: &str, deadline: Instant) -> net::Result<Result<Vec<Committed>>> {
     // The fields that the version spoken lacks are left out.
     let of_group = OffsetFetchRequestGroup { group_id: name.into(), ..Default::default() };
-    let request =
-        OffsetFetchRequest { group_id: name.into(), groups: vec![of_group], ..Default::default() };
+    let request = OffsetFetchRequest { group_id: name.into(), groups: vec![of_group], ..Default::default() };
     let read = |answer: &Answer| {
         let told: OffsetFetchResponse<'_> = answer.read()?;
         check(told.error_code, "its offsets")?;
@@ -311,11 +309,14 @@ mod tests {
         };
         let topic = |partitions| OffsetFetchResponseTopic { name: "t".into(), partitions };
         let found = offsets(&[topic(vec![place(0, -1, 0), place(1, 5, 0)])]).unwrap();
-        assert_eq!(found.iter().map(|found| (found.of.partition, found.offset)).collect::<Vec<_>>(), [(1, 5)]);
+        assert_eq!(
+            found.iter().map(|found| (found.of.partition, found.offset)).collect::<Vec<_>>(),
+            [(1, 5)]
+        );
         let refused = offsets(&[topic(vec![place(0, -1, 29)])]).unwrap_err();
-        assert_eq!((refused.kind(), refused.to_string().as_str()), (
-            ErrorKind::Authorization,
-            "t[0]: no permission for this topic",
-        ));
+        assert_eq!(
+            (refused.kind(), refused.to_string().as_str()),
+            (ErrorKind::Authorization, "t[0]: no permission for this topic",)
+        );
     }
 }

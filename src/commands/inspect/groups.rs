@@ -149,8 +149,12 @@ fn show(inspector: &mut dyn Inspector, name: &str) -> backends::Result<Group> {
     let inspector::Group { name, state, protocol, assignor, coordinator, members, .. } = found;
     let mut members: Vec<Member> = members.into_iter().map(Member::from).collect();
     members.sort_by(|a, b| a.member_id.cmp(&b.member_id));
-    let summary =
-        Summary { group: name, state: Some(state), protocol: Some(protocol.name()), coordinator: coordinator.into() };
+    let summary = Summary {
+        group: name,
+        state: Some(state),
+        protocol: Some(protocol.name()),
+        coordinator: coordinator.into(),
+    };
     Ok(Group { summary, assignor, members, partitions })
 }
 
@@ -355,10 +359,7 @@ mod tests {
             protocol,
             coordinator: broker(),
         };
-        let groups = vec![
-            listed("a", Some("Stable"), Some(Protocol::Consumer)),
-            listed("b\n", None, None),
-        ];
+        let groups = vec![listed("a", Some("Stable"), Some(Protocol::Consumer)), listed("b\n", None, None)];
         let list = List { groups: groups.into_iter().map(Summary::from).collect() };
         assert_eq!(
             list.text(),

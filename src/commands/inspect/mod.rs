@@ -126,13 +126,8 @@ mod tests {
 
     /// A topic of two partitions, the second without a leader.
     pub(super) fn topic(name: &str) -> Topic {
-        let partition = |index, leader| Partition {
-            index,
-            leader,
-            replicas: vec![2, 1],
-            isr: vec![2],
-            offline: vec![1],
-        };
+        let partition =
+            |index, leader| Partition { index, leader, replicas: vec![2, 1], isr: vec![2], offline: vec![1] };
         Topic { name: name.into(), partitions: vec![partition(0, Some(2)), partition(1, None)] }
     }
 

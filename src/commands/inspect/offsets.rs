@@ -24,7 +24,8 @@ pub(in crate::commands) fn run(args: &OffsetsArgs, context: &Context) -> Result<
     };
     let mut names = topic_names(typed.into_iter().chain(&args.topic_flag))?;
     if names.is_empty() {
-        let (topic, _) = context.layers.topic().ok_or_else(|| usage("no topic: kps offsets TOPIC... [@TIME]"))?;
+        let (topic, _) =
+            context.layers.topic().ok_or_else(|| usage("no topic: kps offsets TOPIC... [@TIME]"))?;
         names.push(topic.clone());
     }
     let parse = |text: &String| offset::parse_partitions(text).map_err(|e| usage(format!("-p: {e}")));
@@ -94,7 +95,10 @@ fn gather(
         partition: tp.partition,
         earliest: earliest.offset,
         latest: latest.offset,
-        at: found.as_mut().and_then(Iterator::next).map(|Found { offset, timestamp }| Place { offset, timestamp }),
+        at: found
+            .as_mut()
+            .and_then(Iterator::next)
+            .map(|Found { offset, timestamp }| Place { offset, timestamp }),
     };
     let rows = all.into_iter().zip(earliest).zip(latest).map(row).collect();
     Ok(Offsets { partitions: rows, with_time: at.is_some() })

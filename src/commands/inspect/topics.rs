@@ -123,16 +123,8 @@ fn show(inspector: &mut dyn Inspector, names: &[String]) -> backends::Result<Sho
 
 impl Report for Show {
     fn text(&self) -> String {
-        let mut table = Table::new([
-            "TOPIC",
-            "PARTITION",
-            "LEADER",
-            "REPLICAS",
-            "ISR",
-            "OFFLINE",
-            "EARLIEST",
-            "LATEST",
-        ]);
+        let mut table =
+            Table::new(["TOPIC", "PARTITION", "LEADER", "REPLICAS", "ISR", "OFFLINE", "EARLIEST", "LATEST"]);
         for Detail { summary, partitions } in &self.topics {
             for row in partitions {
                 table.row([
@@ -161,10 +153,15 @@ mod tests {
     #[test]
     fn topics_are_listed_by_what_they_are_made_of() {
         let list = List { topics: vec![Summary::of(&topic("a")), Summary::of(&topic("__b"))] };
-        assert_eq!(list.text(), "TOPIC  PARTITIONS  REPLICATION\na      2           2\n__b    2           2\n");
+        assert_eq!(
+            list.text(),
+            "TOPIC  PARTITIONS  REPLICATION\na      2           2\n__b    2           2\n"
+        );
         let json = serde_json::to_string(&list).unwrap();
         let of = |name, internal| {
-            format!(r#"{{"topic":"{name}","internal":{internal},"partition_count":2,"replication_factor":2}}"#)
+            format!(
+                r#"{{"topic":"{name}","internal":{internal},"partition_count":2,"replication_factor":2}}"#
+            )
         };
         assert_eq!(json, format!(r#"{{"topics":[{},{}]}}"#, of("a", false), of("__b", true)));
     }
@@ -174,11 +171,14 @@ mod tests {
         let show = show(&mut Fake(vec![topic("a")], None), &["a".to_owned()]).unwrap();
         let lines: Vec<String> =
             show.text().lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-        assert_eq!(lines, [
-            "TOPIC PARTITION LEADER REPLICAS ISR OFFLINE EARLIEST LATEST",
-            "a 0 2 2,1 2 1 1 10",
-            "a 1 - 2,1 2 1 - -",
-        ]);
+        assert_eq!(
+            lines,
+            [
+                "TOPIC PARTITION LEADER REPLICAS ISR OFFLINE EARLIEST LATEST",
+                "a 0 2 2,1 2 1 1 10",
+                "a 1 - 2,1 2 1 - -",
+            ]
+        );
         let json = serde_json::to_string(&show).unwrap();
         let first = r#""partitions":[{"partition":0,"leader":2,"replicas":[2,1],"isr":[2],"offline":[1],"earliest":1,"latest":10},"#;
         assert!(json.contains(first), "{json}");

@@ -135,10 +135,11 @@ impl Client {
         let names: Vec<CString> = names.iter().map(|name| c_string(name)).collect::<Result<_, _>>()?;
         let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
         // SAFETY: the names outlive the call, which copies them.
-        let event = self.ask(Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, within, |options, queue| unsafe {
-            let (first, count) = (pointers.as_mut_ptr(), pointers.len());
-            rd::rd_kafka_DescribeConsumerGroups(self.ptr(), first, count, options, queue);
-        })?;
+        let event =
+            self.ask(Op::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, within, |options, queue| unsafe {
+                let (first, count) = (pointers.as_mut_ptr(), pointers.len());
+                rd::rd_kafka_DescribeConsumerGroups(self.ptr(), first, count, options, queue);
+            })?;
         let mut count = 0;
         // SAFETY: the event is of that kind; what is in it lives as long as it does.
         unsafe {
@@ -149,7 +150,11 @@ impl Client {
     }
 
     /// All that a group has committed.
-    pub(in super::super) fn group_offsets(&self, name: &str, within: Within) -> Result<Vec<Place>, AdminError> {
+    pub(in super::super) fn group_offsets(
+        &self,
+        name: &str,
+        within: Within,
+    ) -> Result<Vec<Place>, AdminError> {
         let name = c_string(name)?;
         let op = Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS;
         // SAFETY: the question is copied by the call and destroyed after it; no list means all.
@@ -162,7 +167,8 @@ impl Client {
         // SAFETY: the event is of that kind; what is in it lives as long as it does.
         unsafe {
             let result = rd::rd_kafka_event_ListConsumerGroupOffsets_result(event.0.as_ptr());
-            let groups = array(rd::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &mut count), count);
+            let groups =
+                array(rd::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &mut count), count);
             let Some(group) = groups.first() else { return Ok(Vec::new()) };
             let error = rd::rd_kafka_group_result_error(*group);
             if !error.is_null() {
