@@ -86,11 +86,15 @@ impl Inspector for RdkafkaInspector {
         self.connect(None)?;
         let list = |within| self.client.list_groups(within).map_err(|e| failed(e, "listing groups"));
         let listed = self.until_answered(list)?;
-        let names: Vec<String> = listed.iter().map(|group| group.name.clone()).collect();
-        let mut coordinators = self.coordinators(&names)?;
+        // After it: who is missing then is gone.
+        let ask = |within: Within| {
+            self.client.coordinators(within.wait).map_err(|code| refused(code, "finding coordinators"))
+        };
+        let mut coordinators = self.until_answered(ask)?;
         let group = |group: ListedGroup| {
             let coordinator = coordinators.remove(&group.name)?;
             let protocol = group.kind.and_then(Protocol::named);
+            let coordinator = broker(coordinator);
             Some(Listed { name: group.name, state: Some(group.state), protocol, coordinator })
         };
         Ok(listed.into_iter().filter_map(group).collect())
@@ -154,15 +158,6 @@ impl RdkafkaInspector {
             None => Ok(Some(found)),
         };
         found.into_iter().map(check).collect()
-    }
-
-    /// The coordinators of these groups, which listing does not tell.
-    fn coordinators(&self, names: &[String]) -> Result<HashMap<String, Broker>> {
-        if names.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let found = self.until_answered(|within| self.describe(names, within))?;
-        Ok(found.into_iter().flatten().map(|group| (group.name, broker(group.coordinator))).collect())
     }
 }
 

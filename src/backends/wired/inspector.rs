@@ -150,3 +150,45 @@ fn partition(told: &MetadataPartition) -> Partition {
         offline: told.offline_replicas.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(error_code: i16, leaders: &[(i32, i32)]) -> MetadataTopic<'static> {
+        let partition = |&(partition_index, leader_id): &(i32, i32)| MetadataPartition {
+            partition_index,
+            leader_id,
+            replica_nodes: vec![2, 1],
+            isr_nodes: vec![1],
+            offline_replicas: vec![2],
+            ..Default::default()
+        };
+        let partitions = leaders.iter().map(partition).collect();
+        MetadataTopic { name: Some("t".into()), error_code, partitions, ..Default::default() }
+    }
+
+    #[test]
+    fn partitions_come_in_the_order_of_their_numbers_each_once() {
+        let found = topic(&told(0, &[(7, 1), (0, -1), (7, 3)])).unwrap().unwrap();
+        let leaders: Vec<_> = found.partitions.iter().map(|p| (p.index, p.leader)).collect();
+        assert_eq!(leaders, [(0, None), (7, Some(1))]);
+        let first = &found.partitions[0];
+        assert_eq!([&first.replicas[..], &first.isr, &first.offline], [&[2, 1][..], &[1], &[2]]);
+    }
+
+    #[test]
+    fn a_topic_that_is_not_there_is_left_out_and_one_that_is_refused_is_an_error() {
+        assert_eq!(topic(&told(3, &[])).unwrap(), None);
+        assert_eq!(topic(&told(17, &[])).unwrap(), None);
+        let refused = topic(&told(29, &[])).unwrap_err();
+        assert_eq!(refused.to_string(), "topic t: no permission for this topic");
+        assert_eq!(topic(&told(5, &[])).unwrap_err().kind(), ErrorKind::Unreachable);
+    }
+
+    #[test]
+    fn times_before_1970_are_not_taken_for_the_ends_of_the_partition() {
+        let times = [At::Timestamp(-1), At::Timestamp(5), At::Earliest, At::Latest].map(timestamp);
+        assert_eq!(times, [0, 5, -2, -1]);
+    }
+}

@@ -1,6 +1,7 @@
 //! librdkafka's admin calls that look at offsets and groups. Each sends its requests, waits for the one event
 //! that holds the result, and copies what is wanted out of it.
 
+use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::{self, NonNull};
 use std::time::Duration;
@@ -123,6 +124,29 @@ impl Client {
                 kind: kind(rd::rd_kafka_ConsumerGroupListing_type(*group)),
             };
             Ok(groups.iter().map(listed).collect())
+        }
+    }
+
+    /// Id, host and port of the broker that coordinates each group there is, which listing them does not tell.
+    pub(in super::super) fn coordinators(
+        &self,
+        wait: Duration,
+    ) -> Result<HashMap<String, (i32, String, u16)>, Code> {
+        let mut list = ptr::null();
+        // SAFETY: no group means all; the list, if there is one, is ours and is destroyed after what is wanted was
+        // copied out of its counted array.
+        unsafe {
+            let code = Code::of(rd::rd_kafka_list_groups(self.ptr(), ptr::null(), &mut list, millis(wait)));
+            if list.is_null() {
+                return if code == Code::NONE { Ok(HashMap::new()) } else { Err(code) };
+            }
+            let coordinator = |group: &rd::rd_kafka_group_info| {
+                let rd::rd_kafka_metadata_broker { id, host, port } = group.broker;
+                (owned(group.group), (id, owned(host), u16::try_from(port).unwrap_or_default()))
+            };
+            let found = counted((*list).groups, (*list).group_cnt).iter().map(coordinator).collect();
+            rd::rd_kafka_group_list_destroy(list);
+            if code == Code::NONE { Ok(found) } else { Err(code) }
         }
     }
 
