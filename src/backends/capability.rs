@@ -323,6 +323,17 @@ mod tests {
     }
 
     #[test]
+    fn looking_at_a_cluster_asks_only_for_what_connecting_takes() {
+        let about_records =
+            [("isolation.level", "read_uncommitted"), ("client.rack", "a"), ("group.id", "g")];
+        let settings = Settings::for_tests(Side::Consumer, &about_records);
+        assert_eq!(check(Library::Rskafka, &settings, Purpose::Inspect).lacks, [""; 0]);
+        assert!(!check(Library::Rskafka, &settings, Purpose::ReadPartitions).lacks.is_empty());
+        let settings = Settings::for_tests(Side::Consumer, &[("security.protocol", "SSL")]);
+        assert_eq!(check(Library::Rskafka, &settings, Purpose::Inspect).lacks.len(), 1);
+    }
+
+    #[test]
     fn defaults_ask_for_nothing() {
         for (side, purpose) in [(Side::Producer, Purpose::Publish), (Side::Consumer, Purpose::Subscribe)] {
             let settings = Settings::for_tests(side, &[]);

@@ -231,6 +231,7 @@ fn what_the_reports_on_a_cluster_consist_of_is_in_their_help() {
     }
 }
 
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 #[test]
 fn a_broker_for_one_run_has_nothing_to_look_at() {
     for command in [&["topics"][..], &["offsets", "t"], &["groups"]] {
