@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::capability::{Check, check};
-use super::{PublishPlan, Publisher, SubscribePlan, Subscriber};
+use super::{Inspector, Log, PublishPlan, Publisher, SubscribePlan, Subscriber};
 use crate::settings::{Choice, KeyId, Layers, Library, Mistakes, Place, Settings, Side};
 
 /// What a run is for.
@@ -15,6 +15,8 @@ pub enum Purpose {
     Subscribe,
     /// Reading partitions of one's own choice, whatever `group.id` says.
     ReadPartitions,
+    /// Looking at topics, offsets and groups.
+    Inspect,
 }
 
 impl Purpose {
@@ -185,6 +187,21 @@ fn grouped(
     plan: &SubscribePlan,
 ) -> super::Result<Box<dyn Subscriber>> {
     if plan.grouped { super::grouped::open(reader, &chosen.settings) } else { Ok(reader) }
+}
+
+/// Opens an inspector on the chosen library. rskafka has no calls for most of it: ours are used.
+///
+/// # Errors
+/// As the library's own.
+pub fn open_inspector(chosen: &Chosen, log: &Log) -> super::Result<Box<dyn Inspector>> {
+    match chosen.library {
+        #[cfg(any(feature = "native", feature = "rskafka"))]
+        Library::Native | Library::Rskafka => super::wired::open_inspector(&chosen.settings),
+        #[cfg(feature = "rdkafka")]
+        Library::Rdkafka => super::rdkafka::open_inspector(&chosen.settings, log),
+        #[allow(unreachable_patterns, reason = "reachable when a feature is off")]
+        library => Err(not_built(library, log)),
+    }
 }
 
 #[allow(dead_code, reason = "used when a feature is off")]

@@ -5,6 +5,7 @@ mod broker;
 mod config;
 #[cfg(feature = "broker")]
 mod embedded;
+mod inspect;
 mod libs;
 mod output;
 mod publish;
@@ -39,7 +40,7 @@ pub enum Exit {
     Unreachable,
     /// Authentication or authorization refused.
     Refused,
-    /// Unknown topic or partition.
+    /// Unknown topic, partition or group.
     UnknownTopic,
     /// A bad record.
     BadRecord,
@@ -79,7 +80,7 @@ impl From<ErrorKind> for Exit {
             ErrorKind::Unsupported => Self::Usage,
             ErrorKind::Unreachable | ErrorKind::TimedOut => Self::Unreachable,
             ErrorKind::Authentication | ErrorKind::Authorization => Self::Refused,
-            ErrorKind::UnknownTopic => Self::UnknownTopic,
+            ErrorKind::UnknownTopic | ErrorKind::UnknownGroup => Self::UnknownTopic,
             ErrorKind::BadRecord => Self::BadRecord,
             ErrorKind::TooLarge | ErrorKind::NotCommitted => Self::Undelivered,
             ErrorKind::OffsetOutOfRange | ErrorKind::Later | ErrorKind::Other => Self::Failed,
@@ -193,6 +194,9 @@ fn dispatch(cli: &Cli) -> Result<Exit> {
     match &cli.command {
         Command::Publish(args) => publish::run(args, &Context::new(cli)?),
         Command::Subscribe(args) => subscribe::run(args, &Context::new(cli)?),
+        Command::Topics(args) => inspect::topics(args, &Context::new(cli)?),
+        Command::Offsets(args) => inspect::offsets(args, &Context::new(cli)?),
+        Command::Groups(args) => inspect::groups(args, &Context::new(cli)?),
         Command::Config(args) => config::run(args, &Context::new(cli)?.layers),
         Command::Libs(args) => libs::run(args),
         #[cfg(feature = "broker")]

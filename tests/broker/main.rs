@@ -16,6 +16,7 @@ mod exit;
 mod groups;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod inspect;
 mod offsets;
 mod peers;
 mod process;
@@ -62,11 +63,12 @@ type Once = (&'static str, fn(&Ctx));
 type PerLibrary = (&'static str, fn(&Ctx, Library));
 type PerClient = (&'static str, fn(&Ctx, Client));
 
-const ONCE: &[&[Once]] = &[peers::TRIALS, cross::ONCE, settings::ONCE, differences::TRIALS];
+const ONCE: &[&[Once]] = &[peers::TRIALS, cross::ONCE, settings::ONCE, inspect::ONCE, differences::TRIALS];
 const PER_LIBRARY: &[&[PerLibrary]] = &[
     publish::TRIALS,
     subscribe::TRIALS,
     offsets::TRIALS,
+    inspect::TRIALS,
     exit::TRIALS,
     signals::TRIALS,
     bad_input::TRIALS,

@@ -331,9 +331,10 @@ final class Helper {
         return answer;
     }
 
-    /** {@code group, topic, partition, offset}. */
+    /** {@code group, topic, partition, offset, metadata}. */
     private JsonNode setCommitted(JsonNode request) throws Exception {
-        OffsetAndMetadata offset = new OffsetAndMetadata(request.get("offset").asLong(), Optional.empty(), "");
+        String metadata = request.path("metadata").asText("");
+        OffsetAndMetadata offset = new OffsetAndMetadata(request.get("offset").asLong(), Optional.empty(), metadata);
         admin.alterConsumerGroupOffsets(request.get("group").asText(), Map.of(partition(request), offset)).all().get();
         return JSON.nullNode();
     }

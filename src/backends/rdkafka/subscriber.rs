@@ -139,12 +139,12 @@ impl RdkafkaSubscriber {
     }
 
     fn matching(&mut self, pattern: &regex::Regex) -> Result<Vec<TopicPartition>> {
-        let topics = connect(&self.client, &self.events, None, &self.settings, &self.log)?;
+        let topics = connect(&self.client, &self.events, None, &self.settings, &self.log)?.topics;
         let mut all = Vec::new();
         for t in topics.into_iter().filter(|t| crate::backends::pattern_takes(pattern, &t.name)) {
             let topic: Arc<str> = t.name.into();
             all.extend(
-                t.partitions.iter().map(|&p| TopicPartition { topic: Arc::clone(&topic), partition: p }),
+                t.partitions.iter().map(|p| TopicPartition { topic: Arc::clone(&topic), partition: p.id }),
             );
         }
         Ok(all)
