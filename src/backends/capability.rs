@@ -260,7 +260,9 @@ pub(super) fn check(library: Library, settings: &Settings, purpose: Purpose) -> 
 
 fn lack(capability: &Capability, library: Library, what: &str, place: &Place) -> String {
     let can = |library: &Library| matches!(capability.of(*library), Yes | Stronger(_));
-    let able: Vec<Library> = Library::ALL.into_iter().filter(can).collect();
+    let mut able: Vec<Library> = Library::ALL.into_iter().filter(can).collect();
+    // First the one that most likely can do what is asked next as well.
+    able.sort_by_key(|library| *library != Library::Rdkafka);
     let here: Vec<&str> = able.iter().filter(|l| is_available(**l)).map(|l| l.name()).collect();
     let way_out = match able.first() {
         None => "no library here can".to_owned(),
@@ -273,15 +275,15 @@ fn lack(capability: &Capability, library: Library, what: &str, place: &Place) ->
 /// The table for the README.
 pub fn markdown_table() -> String {
     let mut out =
-        String::from("| capability | what it is | rdkafka | rskafka | native |\n|---|---|---|---|---|\n");
+        String::from("| capability | what it is | native | rdkafka | rskafka |\n|---|---|---|---|---|\n");
     for c in CAPABILITIES {
         let cell = |s| match s {
             Yes => "yes",
             No => "no",
             Stronger(how) => how,
         };
-        let [rdkafka, rskafka, native] = Library::ALL.map(|library| cell(c.of(library)));
-        out.push_str(&format!("| `{}` | {} | {rdkafka} | {rskafka} | {native} |\n", c.name, c.doc));
+        let [native, rdkafka, rskafka] = Library::ALL.map(|library| cell(c.of(library)));
+        out.push_str(&format!("| `{}` | {} | {native} | {rdkafka} | {rskafka} |\n", c.name, c.doc));
     }
     out
 }

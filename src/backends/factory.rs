@@ -103,11 +103,12 @@ pub fn choose(layers: &Layers, purpose: Purpose) -> Result<Chosen, NoLibrary> {
     match choice {
         Choice::Only(library) if here.contains(&library) => only(layers, library, purpose),
         Choice::Only(Library::Rdkafka) => {
-            let mut chosen = only(layers, first, purpose)?;
+            let instead = if here.contains(&Library::Rskafka) { Library::Rskafka } else { first };
+            let mut chosen = only(layers, instead, purpose)?;
             chosen.warnings.insert(
                 0,
                 format!(
-                    "{place}: library rdkafka is not built in, {first} runs instead (build with --features rdkafka to have it)"
+                    "{place}: library rdkafka is not built in, {instead} runs instead (build with --features rdkafka to have it)"
                 ),
             );
             Ok(chosen)
@@ -115,6 +116,36 @@ pub fn choose(layers: &Layers, purpose: Purpose) -> Result<Chosen, NoLibrary> {
         Choice::Only(library) => Err(NoLibrary::NotBuilt { library, place }),
         Choice::Auto => first_able(layers, &here, purpose),
     }
+}
+
+/// What to use for these settings.
+#[derive(Debug, Default)]
+pub struct Advice {
+    /// The first library `auto` prefers that can publish and subscribe with them; none if no library here can.
+    pub library: Option<Library>,
+    /// What those before it lack, a line each.
+    pub because: Vec<String>,
+}
+
+/// Which library to use for these settings, whichever they name.
+///
+/// # Errors
+/// Mistakes in the settings.
+pub fn advise(layers: &Layers) -> Result<Advice, Mistakes> {
+    let mut advice = Advice::default();
+    for library in available() {
+        let before = advice.because.len();
+        for purpose in [Purpose::Publish, Purpose::Subscribe] {
+            let (_, lacks) = held_against(layers, library, purpose)?;
+            let new = lacks.into_iter().filter(|lack| !advice.because.contains(lack)).collect::<Vec<_>>();
+            advice.because.extend(new);
+        }
+        if advice.because.len() == before {
+            advice.library = Some(library);
+            break;
+        }
+    }
+    Ok(advice)
 }
 
 fn only(layers: &Layers, library: Library, purpose: Purpose) -> Result<Chosen, NoLibrary> {

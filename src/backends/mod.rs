@@ -26,8 +26,8 @@ mod wired;
 
 pub use error::{Error, ErrorKind, Result, Status};
 pub use factory::{
-    Chosen, NoLibrary, Purpose, available, build_of, choose, is_available, open_inspector, open_publisher,
-    open_subscriber,
+    Advice, Chosen, NoLibrary, Purpose, advise, available, build_of, choose, is_available, open_inspector,
+    open_publisher, open_subscriber,
 };
 pub use inspector::Inspector;
 

@@ -20,7 +20,7 @@ use thiserror::Error;
 use crate::backends::{
     self, Chosen, ErrorKind, Log, NoLibrary, PublishPlan, Publisher, Purpose, SubscribePlan, Subscriber,
 };
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, LibsArgs};
 use crate::console;
 use crate::settings::{KeyId, Layers, Mistakes, Settings};
 use crate::stop::Stop;
@@ -198,7 +198,8 @@ fn dispatch(cli: &Cli) -> Result<Exit> {
         Command::Offsets(args) => inspect::offsets(args, &Context::new(cli)?),
         Command::Groups(args) => inspect::groups(args, &Context::new(cli)?),
         Command::Config(args) => config::run(args, &Context::new(cli)?.layers),
-        Command::Libs(args) => libs::run(args),
+        Command::Libs(LibsArgs { check: Some(name), .. }) => Ok(libs::check(name)),
+        Command::Libs(args) => libs::run(args, &Context::new(cli)?.layers),
         #[cfg(feature = "broker")]
         Command::Broker(args) => {
             refuse_settings(cli)?;

@@ -21,14 +21,14 @@ impl Library {
     /// Those built in.
     pub(crate) fn all() -> Vec<Self> {
         let mut all = Vec::new();
+        if cfg!(feature = "native") {
+            all.push(Self::Native);
+        }
         if cfg!(feature = "rdkafka") {
             all.push(Self::Rdkafka);
         }
         if cfg!(feature = "rskafka") {
             all.push(Self::Rskafka);
-        }
-        if cfg!(feature = "native") {
-            all.push(Self::Native);
         }
         all
     }
