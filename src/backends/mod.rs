@@ -167,16 +167,9 @@ fn too_large(bytes: usize, limit: impl fmt::Display) -> Error {
     Error::new(ErrorKind::TooLarge, text)
 }
 
-#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
-/// Adds to a refusal of offsets which records it leaves uncommitted.
-fn not_committed(error: Error, offsets: &Offsets) -> Error {
-    let upto: Vec<String> = offsets.iter().map(|(tp, offset)| format!("{tp} up to {offset}")).collect();
-    error.with_context("not committed", upto.join(" "))
-}
-
-#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 /// What becomes of a commit of partitions that are given up: a refusal for ever ends the run, whatever else keeps
 /// their offsets from being committed is told.
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 fn committed_or_said(outcome: Result<()>, sink: &mut dyn RecordSink) -> Result<()> {
     match outcome {
         Err(e) if e.is_refusal() => Err(e),
@@ -188,8 +181,8 @@ fn committed_or_said(outcome: Result<()>, sink: &mut dyn RecordSink) -> Result<(
     }
 }
 
-#[cfg(any(feature = "native", feature = "rskafka"))]
 /// What asks for a group of a subscriber that was opened without one.
+#[cfg(any(feature = "native", feature = "rskafka"))]
 fn without_group() -> Error {
     Error::new(ErrorKind::Unsupported, "no group was given")
 }

@@ -17,6 +17,7 @@ mod groups;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod inspect;
+mod members;
 mod offsets;
 mod peers;
 mod process;
@@ -76,6 +77,7 @@ const PER_LIBRARY: &[&[PerLibrary]] = &[
     settings::TRIALS,
     restart::TRIALS,
     groups::TRIALS,
+    members::TRIALS,
 ];
 /// For libraries that have transactions.
 const WITH_TRANSACTIONS: &[&[PerLibrary]] = &[settings::WITH_TRANSACTIONS];

@@ -74,7 +74,7 @@ fn auto_takes_the_first_and_the_summary_names_it() {
     let ran = |args: &[&str]| -> Value {
         let publish = ["publish", "t", "-m", "x", "-b", "embedded", "--summary", "json"];
         let output = Kps::new([&publish[..], args].concat()).run().ok();
-        serde_json::from_str(crate::lines(&output).last().unwrap()).unwrap()
+        serde_json::from_str(output.err().lines().last().unwrap()).unwrap()
     };
     assert_eq!(ran(&[])["library"], Library::all()[0].name());
     if is_here(Library::Rdkafka) {

@@ -126,8 +126,9 @@ fn the_libraries_do_not_know_who_uses_them_nor_each_other() {
         let path = &source.path;
         if path.starts_with("backends/") {
             let mut allowed = vec!["backends", "record", "settings", "units"];
-            let wired = ["backends/native/", "backends/wired/"].iter().any(|folder| path.starts_with(folder));
-            allowed.extend(wired.then_some("wire"));
+            let wired = ["native", "wired", "grouped"].map(|part| format!("backends/{part}/"));
+            allowed.extend(wired.iter().any(|folder| path.starts_with(folder)).then_some("wire"));
+            allowed.extend(path.starts_with("backends/grouped/").then_some("group"));
             for used in source.uses() {
                 assert!(allowed.contains(&used), "{path} uses {used}");
             }

@@ -32,6 +32,7 @@ import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.admin.RemoveMembersFromConsumerGroupOptions;
 import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -127,6 +128,7 @@ final class Helper {
             case "committed" -> committed(request.get("group").asText());
             case "set_committed" -> setCommitted(request);
             case "delete_offsets" -> deleteOffsets(request);
+            case "remove_members" -> removeMembers(request.get("group").asText());
             case "tool" -> tool(request);
             default -> throw new IllegalArgumentException("unknown request: " + name);
         };
@@ -321,6 +323,12 @@ final class Helper {
             member.assignment().topicPartitions().stream().map(Object::toString).sorted().forEach(assigned::add);
         }
         return answer;
+    }
+
+    /** All of them; those who live join again. */
+    private JsonNode removeMembers(String group) throws Exception {
+        admin.removeMembersFromConsumerGroup(group, new RemoveMembersFromConsumerGroupOptions()).all().get();
+        return JSON.nullNode();
     }
 
     /** Committed offsets by {@code topic-N}. */
