@@ -80,16 +80,22 @@ impl Positions {
     }
 
     /// The partition, added if it is new.
+    #[inline]
     pub(super) fn at(&mut self, topic: &str, partition: i32) -> &mut Position {
         let hit =
             self.all.get(self.last).is_some_and(|p| p.tp.partition == partition && is(&p.tp.topic, topic));
         if !hit {
-            self.last = self.find(topic, partition).unwrap_or_else(|| {
-                self.add(TopicPartition { topic: topic.into(), partition }, self.stop_of_new, false);
-                self.all.len() - 1
-            });
+            self.turn_to(topic, partition);
         }
         &mut self.all[self.last]
+    }
+
+    #[inline(never)]
+    fn turn_to(&mut self, topic: &str, partition: i32) {
+        self.last = self.find(topic, partition).unwrap_or_else(|| {
+            self.add(TopicPartition { topic: topic.into(), partition }, self.stop_of_new, false);
+            self.all.len() - 1
+        });
     }
 
     /// True when every partition of this run (in a group: every one assigned to this member) is at
