@@ -102,6 +102,11 @@ impl Running {
         String::from_utf8(line).unwrap().trim_end().to_owned()
     }
 
+    /// All of standard output so far.
+    pub(crate) fn stdout_so_far(&self) -> Vec<u8> {
+        self.stdout.bytes()
+    }
+
     /// All of standard error so far.
     pub(crate) fn stderr_so_far(&self) -> String {
         String::from_utf8_lossy(&self.stderr.bytes()).into_owned()

@@ -1,0 +1,141 @@
+//! What three brokers can do to a stream and one cannot: leaders that move, die and come back, replicas that are too few,
+//! and one that is nearer than the leader.
+use std::collections::BTreeSet;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::OnCluster;
+use crate::harness::app::{Kps, Library};
+use crate::harness::cluster::{Cluster, Shared};
+use crate::harness::process::Running;
+
+pub(crate) const TRIALS: &[OnCluster] = &[
+    ("leaders_move", leaders_move),
+    ("a_leader_is_killed_and_comes_back", a_leader_is_killed_and_comes_back),
+    ("too_few_replicas_and_enough_again", too_few_replicas_and_enough_again),
+    ("the_nearest_replica_is_read_while_it_is_there", the_nearest_replica_is_read_while_it_is_there),
+];
+
+/// Records in each stream: enough to last until all that is to happen has happened.
+const COUNT: usize = 100_000;
+
+/// One publishes numbers, one subscribes.
+struct Stream<'a> {
+    library: Library,
+    topic: &'a str,
+    writer: Running,
+    reader: Running,
+}
+
+impl<'a> Stream<'a> {
+    fn start(cluster: &Cluster, library: Library, topic: &'a str, rate: &str) -> Self {
+        let reader = Kps::subscribe(cluster, library, topic).args(["-f", r"%p %s\n"]).spawn();
+        let mut writer = Kps::publish(cluster, library, topic).args(["--rate", rate]).spawn();
+        writer.feed((0..COUNT).map(|n| format!("{n}\n")).collect::<String>().into_bytes());
+        Self { library, topic, writer, reader }
+    }
+
+    /// Waits until so many bytes more have been read than have been now.
+    fn goes_on(&self, bytes: usize) {
+        let before = self.reader.stdout_so_far().len();
+        self.reader.until_stdout(|out| out.len() >= before + bytes);
+    }
+
+    /// Waits for the end: all is there, in order, and as often as it was written, which an idempotent library does once.
+    fn ends_well(self, cluster: &Cluster) {
+        let published = self.writer.wait().ok();
+        assert!(published.err().contains(&format!("{COUNT} published, 0 failed")), "{published}");
+        let written: i64 = cluster.end_offsets(self.topic).iter().sum();
+        let written = usize::try_from(written).unwrap();
+        let lines = |out: &[u8]| memchr::memchr_iter(b'\n', out).count();
+        self.reader.until_stdout(|out| lines(out) >= written);
+        self.reader.signal(Signal::TERM);
+        let output = self.reader.wait().code(143);
+        let text = output.text();
+        let pair = |line: &str| line.split_once(' ').map(|(p, n)| (p.parse().unwrap(), n.parse().unwrap()));
+        let seen: Vec<(usize, usize)> = text.lines().map(|line| pair(line).unwrap()).collect();
+        assert_eq!(seen.len(), written, "read twice or not at all\n{}", output.err());
+        assert_eq!(seen.iter().map(|(_, n)| n).collect::<BTreeSet<_>>().len(), COUNT, "lost");
+        if self.library != Library::Rskafka {
+            assert_eq!(written, COUNT, "published twice");
+            in_order(&seen);
+        }
+    }
+}
+
+#[track_caller]
+fn in_order(seen: &[(usize, usize)]) {
+    let mut last = [None; 3];
+    for &(partition, n) in seen {
+        assert!(last[partition] < Some(n), "{n} after {:?} in partition {partition}", last[partition]);
+        last[partition] = Some(n);
+    }
+}
+
+fn leaders_move(shared: &Shared, library: Library) {
+    let cluster = shared.together();
+    let topic = cluster.replicated("moved", json!([[1, 2, 3], [2, 3, 1], [3, 1, 2]]));
+    let stream = Stream::start(&cluster, library, &topic, "20000/s");
+    for (partition, to) in [(0, 2), (1, 3), (2, 1), (0, 3), (1, 1), (2, 2)] {
+        stream.goes_on(20_000);
+        cluster.move_leader(&topic, partition, to);
+    }
+    stream.goes_on(20_000);
+    stream.ends_well(&cluster);
+}
+
+fn a_leader_is_killed_and_comes_back(shared: &Shared, library: Library) {
+    let mut cluster = shared.alone();
+    let topic = cluster.replicated("killed", json!([[1, 2, 3], [2, 3, 1], [3, 1, 2]]));
+    let stream = Stream::start(&cluster, library, &topic, "10000/s");
+    stream.goes_on(50_000);
+    cluster.kill(1);
+    cluster.await_in_sync(&topic, 2);
+    stream.goes_on(50_000);
+    cluster.restart(&[1]);
+    cluster.await_in_sync(&topic, 3);
+    cluster.move_leader(&topic, 0, 1);
+    stream.ends_well(&cluster);
+}
+
+/// Two of three brokers are gone, so that nothing is acknowledged: who waits is served when they are back.
+fn too_few_replicas_and_enough_again(shared: &Shared, library: Library) {
+    let mut cluster = shared.alone();
+    let topic = cluster.replicated("few", json!([[1, 2, 3]]));
+    let stream = Stream::start(&cluster, library, &topic, "10000/s");
+    stream.goes_on(50_000);
+    cluster.kill(2);
+    cluster.kill(3);
+    cluster.await_in_sync(&topic, 1);
+
+    let brief = ["-m", "1", "-m", "2", "-X", "delivery.timeout.ms=3000", "-X", "request.timeout.ms=2000"];
+    let refused = Kps::publish(&cluster, library, &topic).args(brief).run().code(3);
+    refused.says("2 failed").says("in-sync");
+    cluster.restart(&[2, 3]);
+    cluster.await_in_sync(&topic, 3);
+    stream.ends_well(&cluster);
+}
+
+fn the_nearest_replica_is_read_while_it_is_there(shared: &Shared, library: Library) {
+    let mut cluster = shared.alone();
+    let topic = cluster.replicated("near", json!([[1, 2, 3]]));
+    let lines: String = (0..COUNT).map(|n| format!("{n}\n")).collect();
+    Kps::publish(&cluster, library, &topic).input(&lines).run().ok();
+    let read = || Kps::subscribe(&cluster, library, &topic).args(["-X", "client.rack=rack-3"]);
+    if library == Library::Rskafka {
+        return drop(read().run().code(2).says("client.rack").says("rdkafka"));
+    }
+    let reader = read().spawn();
+    reader.until_stdout(|out| out == lines.as_bytes());
+    let [leader, near] = [1, 3].map(|id| cluster.bytes_out(id, &topic));
+    assert!(leader == 0 && near as usize >= lines.len(), "{leader} of the leader, {near} of the nearest");
+
+    cluster.kill(3);
+    let more = format!("{lines}more\n");
+    Kps::publish(&cluster, library, &topic).args(["-m", "more"]).run().ok();
+    reader.until_stdout(|out| out == more.as_bytes());
+    reader.signal(Signal::TERM);
+    reader.wait().code(143);
+    cluster.restart(&[3]);
+}
