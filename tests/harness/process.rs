@@ -63,10 +63,19 @@ impl Running {
 
     /// Hands standard input to a thread that writes `data` and closes it.
     pub(crate) fn feed(&mut self, data: Vec<u8>) {
+        let mut data = Some(data);
+        self.feed_with(move || data.take());
+    }
+
+    /// Hands standard input to a thread that writes what `more` gives and closes it when that is nothing.
+    pub(crate) fn feed_with(&mut self, mut more: impl FnMut() -> Option<Vec<u8>> + Send + 'static) {
         let stdin = self.stdin.take();
         self.readers.push(thread::spawn(move || {
-            if let Some(mut stdin) = stdin {
-                let _ = stdin.write_all(&data);
+            let Some(mut stdin) = stdin else { return };
+            while let Some(data) = more() {
+                if stdin.write_all(&data).is_err() {
+                    return;
+                }
             }
         }));
     }
