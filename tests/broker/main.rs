@@ -10,6 +10,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests read the environment themselves")]
 
 mod bad_input;
+mod changes;
 mod cluster;
 mod conformance;
 mod cross;
@@ -77,6 +78,7 @@ const PER_LIBRARY: &[&[PerLibrary]] = &[
     cross::TRIALS,
     settings::TRIALS,
     restart::TRIALS,
+    changes::TRIALS,
 ];
 /// For libraries that have groups.
 const WITH_GROUPS: &[&[PerLibrary]] = &[groups::TRIALS, settings::WITH_GROUPS];

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ::rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 
 use super::native::{Client, Code, Event, EventPtr, Fetched, Pushed, Queue, Role, Topic};
-use super::{Health, config, connect, errors, partitions_of, serve};
+use super::{Health, UNKNOWN_TOPIC_OR_PART, config, connect, errors, partitions_of, serve};
 use crate::backends::{
     At, Error, ErrorKind, Log, Offsets, Polled, RecordSink, Result, StartAt, Status, SubscribePlan,
     Subscriber, TopicPartition, Topics, Waker, unknown_topic,
@@ -18,11 +18,16 @@ use crate::settings::{KeyId, Settings, Side};
 
 /// How long a topic that was created a moment ago may take to be known everywhere.
 const TOPIC_WAIT: Duration = Duration::from_secs(1);
+/// How long a topic that was there may be unknown: it may be created again, and be known to few brokers yet.
+const GONE_WAIT: Duration = Duration::from_secs(5);
 /// How long the last probe may take before a reader is told that no broker is left.
 const PROBE_WAIT: Duration = Duration::from_secs(5);
 
 /// How long until a question that may be answered later is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+/// As syslog numbers it.
+const LOG_ERROR: i32 = 3;
 
 const MAX_POLL_EXCEEDED: Code = Code(-147);
 
@@ -66,6 +71,16 @@ impl std::fmt::Debug for Group {
 struct Outage {
     health: Health,
     since: Option<Instant>,
+    /// A topic that brokers do not know any more, and since when.
+    gone: Option<(Arc<str>, Instant)>,
+}
+
+impl Outage {
+    /// Something came of a topic.
+    fn lives(&mut self, topic: &str) {
+        self.since = None;
+        self.gone.take_if(|(gone, _)| **gone == *topic);
+    }
 }
 
 /// A client that can read.
@@ -186,6 +201,9 @@ impl RdkafkaSubscriber {
     }
 
     fn check_health(&mut self, sink: &mut dyn RecordSink) -> Result<()> {
+        if let Some((code, reason)) = self.client.told_aside() {
+            self.note_aside(code, &reason)?;
+        }
         let health = &mut self.outage.health;
         if let Some((code, reason)) = &health.fatal {
             return Err(Error::new(errors::kind(*code), format!("librdkafka gave up: {reason}")));
@@ -206,6 +224,18 @@ impl RdkafkaSubscriber {
             self.outage.since = None;
         }
         Ok(())
+    }
+
+    /// An error of a partition: `TOPIC [PARTITION]: REASON`. librdkafka repeats it each time it has asked the brokers.
+    fn note_aside(&mut self, code: Code, reason: &str) -> Result<()> {
+        self.log.line(LOG_ERROR, reason);
+        let of =
+            |topic: &&Arc<str>| reason.strip_prefix(&***topic).is_some_and(|rest| rest.starts_with(" ["));
+        let Some(topic) = self.topics.keys().find(of).filter(|_| code == UNKNOWN_TOPIC_OR_PART) else {
+            return Ok(());
+        };
+        let (gone, since) = self.outage.gone.get_or_insert_with(|| (Arc::clone(topic), Instant::now()));
+        if since.elapsed() >= GONE_WAIT { Err(unknown_topic(gone)) } else { Ok(()) }
     }
 
     fn assigned(
@@ -259,10 +289,13 @@ impl RdkafkaSubscriber {
         let _ = self.fetched.push(|pushed| match pushed {
             Pushed::Record(r) => {
                 records += 1;
+                if outage.gone.is_some() {
+                    outage.lives(r.topic);
+                }
                 sink.record(r)
             }
             Pushed::End { topic, partition, offset } => {
-                outage.since = None;
+                outage.lives(topic);
                 sink.reached(topic, partition, offset);
                 ControlFlow::Continue(())
             }
