@@ -48,7 +48,7 @@ pub(super) struct Limits {
 enum Done {
     Answered(i32, net::Result<Answer>),
     Found(Id, Result<i64, Fault>),
-    /// Metadata was asked for. What is new in it comes another way.
+    /// Metadata was asked for.
     Refreshed,
 }
 
@@ -116,10 +116,7 @@ impl Driver {
                     None => return,
                 },
                 Some(Ok(done)) = self.tasks.join_next() => self.take(done),
-                Ok(()) = self.metadata.changed() => {
-                    let view = Arc::clone(&self.metadata.borrow_and_update());
-                    self.fetcher.learn(view, Instant::now());
-                }
+                Ok(()) = self.metadata.changed() => self.learn(Instant::now()),
                 () = self.room.freed(), if !has_room => {}
                 () = sleep_until(alarm) => self.fetcher.tick(Instant::now()),
             }
@@ -143,8 +140,17 @@ impl Driver {
             Done::Answered(at, Ok(answer)) => self.answered(at, answer, now),
             Done::Answered(at, Err(why)) => self.fetcher.failed(at, &why, now),
             Done::Found(id, found) => self.fetcher.found(id, found, now),
-            Done::Refreshed => self.is_refreshing = false,
+            Done::Refreshed => {
+                self.is_refreshing = false;
+                self.learn(now);
+                self.fetcher.refreshed(now);
+            }
         }
+    }
+
+    fn learn(&mut self, now: Instant) {
+        let view = Arc::clone(&self.metadata.borrow_and_update());
+        self.fetcher.learn(view, now);
     }
 
     fn answered(&mut self, at: i32, answer: Answer, now: Instant) {
