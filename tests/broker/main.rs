@@ -14,6 +14,7 @@ mod changes;
 mod cluster;
 mod conformance;
 mod cross;
+mod damage;
 mod differences;
 mod exit;
 mod groups;
@@ -79,9 +80,10 @@ const PER_LIBRARY: &[&[PerLibrary]] = &[
     settings::TRIALS,
     restart::TRIALS,
     changes::TRIALS,
+    damage::TRIALS,
 ];
 /// For libraries that have groups.
-const WITH_GROUPS: &[&[PerLibrary]] = &[groups::TRIALS, settings::WITH_GROUPS];
+const WITH_GROUPS: &[&[PerLibrary]] = &[groups::TRIALS, settings::WITH_GROUPS, damage::WITH_GROUPS];
 
 /// A trial with its whole name but for the broker's.
 type Named = (String, Box<dyn FnOnce(&Ctx) + Send>);
