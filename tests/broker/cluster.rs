@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::OnCluster;
 use crate::harness::app::{Kps, Library};
-use crate::harness::cluster::{Cluster, Shared};
+use crate::harness::cluster::{BROKERS, Cluster, Shared};
+use crate::harness::kafka::Record;
 use crate::harness::process::Running;
 
 pub(crate) const TRIALS: &[OnCluster] = &[
@@ -18,6 +19,9 @@ pub(crate) const TRIALS: &[OnCluster] = &[
     ("too_few_replicas_and_enough_again", too_few_replicas_and_enough_again),
     ("the_nearest_replica_is_read_while_it_is_there", the_nearest_replica_is_read_while_it_is_there),
 ];
+
+/// For native alone: the others leave their sessions to the broker.
+pub(crate) const NATIVE: &[OnCluster] = &[("sessions_are_closed_at_the_end", sessions_are_closed_at_the_end)];
 
 /// One publishes numbers, one subscribes, until enough has happened.
 struct Stream<'a> {
@@ -167,4 +171,21 @@ fn the_nearest_replica_is_read_while_it_is_there(shared: &Shared, library: Libra
     reader.signal(Signal::TERM);
     reader.wait().code(143);
     cluster.restart(&[3]);
+}
+
+fn sessions_are_closed_at_the_end(shared: &Shared, library: Library) {
+    let cluster = shared.alone();
+    let topic = cluster.replicated("session", json!([[1, 2, 3], [2, 3, 1], [3, 1, 2]]));
+    let records: Vec<Record> = (0..3).map(|partition| Record::of("x").to(partition)).collect();
+    cluster.produce(&topic, &records, json!({}));
+    let all = || BROKERS.map(|id| cluster.sessions(id));
+    let before = all();
+    let reader = Kps::subscribe(&cluster, library, &topic).spawn();
+    reader.until_stdout(|out| out.len() == 6);
+    assert_eq!(all(), before.map(|sessions| sessions + 1));
+    reader.signal(Signal::TERM);
+    reader.wait().code(143);
+    assert_eq!(all(), before);
+    Kps::subscribe(&cluster, library, &topic).args(["--exit"]).run().ok();
+    assert_eq!(all(), before);
 }

@@ -122,7 +122,8 @@ fn trials() -> Vec<Trial> {
         .collect();
     let shared = Arc::new(Shared::default());
     for library in Library::all() {
-        for &(name, run) in cluster::TRIALS {
+        let native = if library == Library::Native { cluster::NATIVE } else { &[] };
+        for &(name, run) in cluster::TRIALS.iter().chain(native) {
             let shared = Arc::clone(&shared);
             trials.push(Trial::test(format!("cluster::{}::{name}", library.name()), move || {
                 run(&shared, library);

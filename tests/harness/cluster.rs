@@ -137,10 +137,19 @@ impl Cluster {
 
     /// Bytes that this broker has given consumers of the topic, followers not counted.
     pub(crate) fn bytes_out(&self, id: usize, topic: &str) -> u64 {
+        self.metric(id, &format!("BrokerTopicMetrics,name=BytesOutPerSec,topic={topic} Count"))
+    }
+
+    /// Fetch sessions that this broker remembers, those of other brokers included.
+    pub(crate) fn sessions(&self, id: usize) -> u64 {
+        self.metric(id, "FetchSessionCache,name=NumIncrementalFetchSessions Value")
+    }
+
+    /// An attribute of one of a broker's metrics, by JMX; 0 of one that is not there yet.
+    fn metric(&self, id: usize, name: &str) -> u64 {
         let mut running = self.broker(id).lock();
         let running = running.as_mut().expect("it runs");
-        let name = format!("kafka.server:type=BrokerTopicMetrics,name=BytesOutPerSec,topic={topic}");
-        running.write(format!("{name} Count\n").as_bytes());
+        running.write(format!("kafka.server:type={name}\n").as_bytes());
         let line = running.take_line();
         if line == "null" { 0 } else { line.parse().unwrap() }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -25,6 +25,9 @@ use crate::wire::net::{self, Answer, Cluster, Kind, Metadata, OffsetQuery, Purpo
 /// Longer than anything is waited for.
 const FAR: Duration = Duration::from_secs(3600);
 
+/// How long taking leave may hold up the end.
+pub(super) const FAREWELL: Duration = Duration::from_millis(100);
+
 /// What the command's thread asks for.
 #[derive(Debug)]
 pub(super) enum Order {
@@ -32,6 +35,8 @@ pub(super) enum Order {
     Assign(Vec<(Arc<Assigned>, i64)>),
     /// Not to read them any more.
     Unassign(Vec<TopicPartition>),
+    /// To take leave of the brokers. The sender is dropped when that is done.
+    Leave(oneshot::Sender<()>),
 }
 
 /// How long things may take.
@@ -112,6 +117,7 @@ impl Driver {
             tokio::select! {
                 biased;
                 order = self.orders.recv() => match order {
+                    Some(Order::Leave(_done)) => return self.leave().await,
                     Some(order) => self.obey(order),
                     None => return,
                 },
@@ -131,7 +137,23 @@ impl Driver {
                     self.fetcher.remove(&tp.topic, tp.partition);
                 }
             }
+            Order::Leave(_) => {}
         }
+    }
+
+    /// Ends the sessions, over connections that no long poll holds up.
+    async fn leave(self) {
+        let mut asked = JoinSet::new();
+        for ask in self.fetcher.farewells() {
+            let (cluster, terms) = (self.cluster.clone(), Arc::clone(&self.terms));
+            let deadline = Instant::now() + FAREWELL;
+            asked.spawn(async move {
+                let request = ask.request(&terms);
+                cluster.ask(ask.broker, Purpose::Control, &request, deadline).await
+            });
+        }
+        // Who does not answer forgets the session in time.
+        while asked.join_next().await.is_some() {}
     }
 
     fn take(&mut self, done: Done) {

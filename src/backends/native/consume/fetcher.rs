@@ -275,6 +275,11 @@ impl Fetcher {
         due.into_iter().filter_map(|id| self.ask(id, most)).collect()
     }
 
+    /// The requests that end all sessions: brokers keep only so many of them.
+    pub(super) fn farewells(&self) -> Vec<Ask> {
+        self.brokers.iter().filter_map(|(id, broker)| broker.session.farewell(*id)).collect()
+    }
+
     fn ask(&mut self, at: i32, most: i32) -> Option<Ask> {
         let broker = self.brokers.get_mut(&at)?;
         (broker.is_busy, broker.not_before) = (true, None);

@@ -203,6 +203,20 @@ fn a_session_is_opened_with_everything_and_goes_on_with_what_changed() {
 }
 
 #[test]
+fn only_a_session_that_was_opened_is_taken_leave_of() {
+    let mut bench = Bench::new(2);
+    bench.ask();
+    assert_eq!(bench.fetcher.farewells(), []);
+    bench.answer(vec![end(0, 0), end(1, 0)]);
+    let farewells = bench.fetcher.farewells();
+    let [ask] = &farewells[..] else { panic!("{farewells:?}") };
+    let request = ask.request(&bench.fetcher.rules.terms);
+    assert_eq!((ask.broker, request.session_id, request.session_epoch), (1, 7, -1));
+    assert!(request.topics.is_empty() && request.forgotten_topics_data.is_empty());
+    assert_eq!(request.max_wait_ms, 0);
+}
+
+#[test]
 fn a_request_carries_epochs_limits_and_the_rack() {
     let mut bench = Bench::new(1);
     let (ask, terms) = (bench.ask(), rules().terms);
