@@ -10,7 +10,7 @@ use ::rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartition
 
 use super::ends::Ends;
 use super::native::{Client, Code, Event, EventPtr, Fetched, Pushed, Queue, Role, Topic};
-use super::{Health, config, connect, errors, partitions_of, serve};
+use super::{Health, UNKNOWN_TOPIC_OR_PART, config, connect, errors, partitions_of, serve};
 use crate::backends::{
     At, Error, ErrorKind, Log, Offsets, Polled, RecordSink, Result, StartAt, Status, SubscribePlan,
     Subscriber, TopicPartition, Topics, Waker, committed_or_said, unknown_topic,
@@ -19,13 +19,16 @@ use crate::settings::{KeyId, Settings, Side};
 
 /// How long a topic that was created a moment ago may take to be known everywhere.
 const TOPIC_WAIT: Duration = Duration::from_secs(1);
+/// How long a topic that was there may be unknown: it may be created again, and be known to few brokers yet.
+const GONE_WAIT: Duration = Duration::from_secs(5);
 /// How long the last probe may take before a reader is told that no broker is left.
 const PROBE_WAIT: Duration = Duration::from_secs(5);
 
 /// How long until a question that may be answered later is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
-/// The level of its warnings (syslog's).
+/// Levels of its log, as syslog numbers them.
+const LOG_ERROR: i32 = 3;
 const WARNING: i32 = 4;
 
 const MAX_POLL_EXCEEDED: Code = Code(-147);
@@ -71,6 +74,16 @@ impl std::fmt::Debug for Group {
 struct Outage {
     health: Health,
     since: Option<Instant>,
+    /// A topic that brokers do not know any more, and since when.
+    gone: Option<(Arc<str>, Instant)>,
+}
+
+impl Outage {
+    /// Something came of a topic.
+    fn lives(&mut self, topic: &str) {
+        self.since = None;
+        self.gone.take_if(|(gone, _)| **gone == *topic);
+    }
 }
 
 /// A client that can read.
@@ -196,6 +209,9 @@ impl RdkafkaSubscriber {
     }
 
     fn check_health(&mut self, sink: &mut dyn RecordSink) -> Result<()> {
+        if let Some((code, reason)) = self.client.told_aside() {
+            self.note_aside(code, &reason)?;
+        }
         let health = &mut self.outage.health;
         if let Some((code, reason)) = &health.fatal {
             return Err(Error::new(errors::kind(*code), format!("librdkafka gave up: {reason}")));
@@ -216,6 +232,18 @@ impl RdkafkaSubscriber {
             self.outage.since = None;
         }
         Ok(())
+    }
+
+    /// An error of a partition: `TOPIC [PARTITION]: REASON`. librdkafka repeats it each time it has asked the brokers.
+    fn note_aside(&mut self, code: Code, reason: &str) -> Result<()> {
+        self.log.line(LOG_ERROR, reason);
+        let of =
+            |topic: &&Arc<str>| reason.strip_prefix(&***topic).is_some_and(|rest| rest.starts_with(" ["));
+        let Some(topic) = self.topics.keys().find(of).filter(|_| code == UNKNOWN_TOPIC_OR_PART) else {
+            return Ok(());
+        };
+        let (gone, since) = self.outage.gone.get_or_insert_with(|| (Arc::clone(topic), Instant::now()));
+        if since.elapsed() >= GONE_WAIT { Err(unknown_topic(gone)) } else { Ok(()) }
     }
 
     fn assigned(
@@ -285,6 +313,9 @@ impl RdkafkaSubscriber {
         let _ = self.fetched.push(|pushed| match pushed {
             Pushed::Record(r) => {
                 records += 1;
+                if outage.gone.is_some() {
+                    outage.lives(r.topic);
+                }
                 if run != (r.topic.as_ptr(), r.partition) {
                     run = (r.topic.as_ptr(), r.partition);
                     ends.left(r.topic, r.partition);
@@ -292,7 +323,7 @@ impl RdkafkaSubscriber {
                 sink.record(r)
             }
             Pushed::End { topic, partition, offset } => {
-                outage.since = None;
+                outage.lives(topic);
                 run = (std::ptr::null(), -1);
                 ends.reached(topic, partition, offset);
                 sink.reached(topic, partition, offset);

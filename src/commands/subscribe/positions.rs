@@ -36,6 +36,11 @@ impl Position {
         offset < self.stop
     }
 
+    /// The offset to go on from when that at `offset` cannot be read: always one further than before.
+    pub(super) fn behind(&self, offset: i64) -> i64 {
+        offset.max(self.next).saturating_add(1)
+    }
+
     /// All below `next` is in the output buffer or does not exist; never beyond the stop.
     pub(super) fn advance(&mut self, next: i64) {
         self.next = self.next.max(next.min(self.stop));
@@ -208,6 +213,16 @@ mod tests {
         all.at("t", 0).advance(9);
         all.mark_written();
         assert!(all.committable(None).is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_passed_over_one_by_one() {
+        let mut all = Positions::new(false);
+        let position = all.at("t", 0);
+        for (told, next) in [(5, 6), (5, 7), (5, 8), (20, 21)] {
+            assert_eq!(position.behind(told), next);
+            position.advance(next);
+        }
     }
 
     #[test]
