@@ -2,15 +2,17 @@
 # Publishes and subscribes with kps, through each client library, and with kcat, in turn, on one real Kafka, and prints
 # medians of wall time, of the client's CPU time (user + system) and of its peak memory, with the ratio to kcat.
 #
-#     benches/peers.sh [--records N] [--rounds N] [--codec none|gzip|snappy|lz4|zstd] [--kps BINARY] [--tools "LIST"]
+#     benches/peers.sh [--records N] [--rounds N] [--codec none|gzip|snappy|lz4|zstd] [--partitions N] [--kps BINARY]
+#                      [--tools "LIST"]
 #
-# Records are log-like lines of 100 bytes, the same on every machine. Every publishing run has a fresh topic of one
-# partition, whose end is checked; what is subscribed is one topic prepared before, and what is written is compared with
-# the input. Needs Java, Maven, python3 and kcat.
+# Records are log-like lines of 100 bytes, the same on every machine. Every publishing run has a fresh topic, whose ends
+# are checked; what is subscribed is one topic prepared before (by kcat, with that codec), and what is written is compared
+# with the input. Publishing is from a file and from a pipe, subscribing to /dev/null, to a file and to a pipe. Needs
+# Java, Maven, python3 and kcat.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-records=2000000 rounds=5 codec=none tools='native rdkafka rskafka kcat'
+records=2000000 rounds=5 codec=none partitions=1 tools='native rdkafka rskafka kcat'
 target=${CARGO_TARGET_DIR:-target}
 kps=$target/release/kps
 while (($#)); do
@@ -18,6 +20,7 @@ while (($#)); do
         --records) records=$2 ;;
         --rounds) rounds=$2 ;;
         --codec) codec=$2 ;;
+        --partitions) partitions=$2 ;;
         --kps) kps=$2 ;;
         --tools) tools=$2 ;;
         *) echo "unknown option $1" >&2; exit 2 ;;
@@ -69,19 +72,20 @@ ask() {
     read -r answer <&5
     [[ $answer == '{"ok":'* ]] || fail "$1: $answer"
 }
-create() { ask "{\"do\":\"create_topic\",\"topic\":\"$1\"}"; }
+create() { ask "{\"do\":\"create_topic\",\"topic\":\"$1\",\"partitions\":$partitions}"; }
 delete() { ask "{\"do\":\"delete_topic\",\"topic\":\"$1\"}"; }
 holds_all() {
     ask "{\"do\":\"end_offsets\",\"topic\":\"$1\"}"
-    [[ $answer == "{\"ok\":[$records]}" ]] || fail "$1 should end at $records: $answer"
+    local ends=${answer#*[}
+    ((0+$(tr , + <<<"${ends%%]*}") == records)) || fail "$1 should have $records records: $answer"
 }
 
 # --- one run --------------------------------------------------------------------------------------------------------
 
 publish() { # TOOL TOPIC: leaves the command in $run
     case $1 in
-        kcat) run=(kcat -P -b "$broker" -t "$2" -z "$codec" -l "$input") ;;
-        *) run=("$kps" publish "$2" --no-props -b "$broker" --library "$1" -z "$codec" -q -l "$input") ;;
+        kcat) run=(kcat -P -b "$broker" -t "$2" -z "$codec") ;;
+        *) run=("$kps" publish "$2" --no-props -b "$broker" --library "$1" -z "$codec" -q) ;;
     esac
 }
 subscribe() { # TOOL TOPIC
@@ -91,20 +95,40 @@ subscribe() { # TOOL TOPIC
     esac
 }
 
-# Runs $run with its output in FILE and prints: wall seconds, CPU seconds, peak MB (which cannot show less than the
-# 10 MB or so of the python3 that starts it).
-measure() { # FILE
-    python3 - "$1" "${run[@]}" 3>&- 4>&- 5<&- <<'PY'
+# Runs $run with its input from FILE, its output in FILE (either through a pipe if it begins with |), and prints: wall
+# seconds, CPU seconds, peak MB (which cannot show less than the 10 MB or so of the python3 that starts it).
+measure() { # INPUT OUTPUT
+    python3 - "$1" "$2" "${run[@]}" 3>&- 4>&- 5<&- <<'PY'
 import os, subprocess, sys, time
-with open(sys.argv[1], "wb") as out:
-    started = time.perf_counter()
-    child = subprocess.Popen(sys.argv[2:], stdin=subprocess.DEVNULL, stdout=out)
-    _, status, usage = os.wait4(child.pid, 0)
-    wall = time.perf_counter() - started
+piped = [name.startswith("|") for name in sys.argv[1:3]]
+source, sink = open(sys.argv[1].lstrip("|"), "rb"), open(sys.argv[2].lstrip("|"), "wb")
+pipe, before, after = subprocess.PIPE, None, None
+if piped[0]:
+    before = subprocess.Popen(["cat"], stdin=source, stdout=pipe)
+started = time.perf_counter()
+child = subprocess.Popen(sys.argv[3:], stdin=before.stdout if before else source, stdout=pipe if piped[1] else sink)
+if before:
+    before.stdout.close()
+if piped[1]:
+    after = subprocess.Popen(["cat"], stdin=child.stdout, stdout=sink)
+    child.stdout.close()
+_, status, usage = os.wait4(child.pid, 0)
+if after:
+    after.wait()
+wall = time.perf_counter() - started
 if status:
-    sys.exit(f"peers: {' '.join(sys.argv[2:])}: exit {os.waitstatus_to_exitcode(status)}")
+    sys.exit(f"peers: {' '.join(sys.argv[3:])}: exit {os.waitstatus_to_exitcode(status)}")
 print(f"{wall:.3f} {usage.ru_utime + usage.ru_stime:.3f} {usage.ru_maxrss / 1024:.1f}")
 PY
+}
+
+# What was written is the input; of several partitions, in any order.
+same() { # TOOL
+    if ((partitions == 1)); then
+        cmp "$input" "$scratch/out"
+    else
+        cmp <(LC_ALL=C sort "$input") <(LC_ALL=C sort "$scratch/out")
+    fi || fail "$1 wrote something else"
 }
 
 results=$scratch/results
@@ -119,32 +143,37 @@ nproc | sed 's/$/ cores/'
 "$kps" --version || true
 kcat -V 2>&1 | grep -i librdkafka || true
 echo "Apache Kafka $(sed -n 's|.*<kafka.version>\(.*\)</kafka.version>.*|\1|p' tests/kafka/pom.xml)"
-echo "records $records, rounds $rounds, codec $codec"
+echo "records $records, rounds $rounds, codec $codec, partitions $partitions"
 echo
 
 create prepared
 publish kcat prepared
-measure /dev/null >/dev/null # This one also warms the broker up.
+measure "$input" /dev/null >/dev/null # This one also warms the broker up.
 holds_all prepared
 
 echo "round task tool wall_s cpu_s peak_mb"
 order=($tools)
 for ((round = 1; round <= rounds; round++)); do
-    for tool in "${order[@]}"; do
-        create "p-$round-$tool"
-        publish "$tool" "p-$round-$tool"
-        note publish "$tool" "$(measure /dev/null)"
-        holds_all "p-$round-$tool"
-        delete "p-$round-$tool"
+    for from in "" "|"; do
+        for tool in "${order[@]}"; do
+            create "p-$round-$tool"
+            publish "$tool" "p-$round-$tool"
+            note "publish${from:+-pipe}" "$tool" "$(measure "$from$input" /dev/null)"
+            holds_all "p-$round-$tool"
+            delete "p-$round-$tool"
+        done
     done
-    for tool in "${order[@]}"; do
-        subscribe "$tool" prepared
-        note subscribe-null "$tool" "$(measure /dev/null)"
-    done
-    for tool in "${order[@]}"; do
-        subscribe "$tool" prepared
-        note subscribe-file "$tool" "$(measure "$scratch/out")"
-        cmp "$input" "$scratch/out" || fail "$tool wrote something else"
+    for to in null file pipe; do
+        case $to in
+            null) output=/dev/null ;;
+            file) output=$scratch/out ;;
+            pipe) output="|$scratch/out" ;;
+        esac
+        for tool in "${order[@]}"; do
+            subscribe "$tool" prepared
+            note "subscribe-$to" "$tool" "$(measure /dev/null "$output")"
+            [[ $to == null ]] || same "$tool"
+        done
     done
     order=("${order[@]:1}" "${order[0]}") # Whoever comes first changes from round to round.
 done

@@ -21,6 +21,8 @@ pub enum ErrorKind {
     Authorization,
     /// The topic or partition does not exist.
     UnknownTopic,
+    /// The group does not exist.
+    UnknownGroup,
     /// The record or batch is larger than a limit.
     TooLarge,
     /// What a broker sent, or what was to be sent, cannot be decoded.

@@ -98,6 +98,22 @@ impl Partitioner {
         self.stick(size, n)
     }
 
+    /// Bytes of records without a key that go where the last of them went.
+    pub fn stays(&self) -> usize {
+        match self.sticky {
+            _ if !self.strategy.spread => usize::MAX,
+            Some(sticky) => self.batch_bytes.saturating_sub(sticky.bytes),
+            None => 0,
+        }
+    }
+
+    /// So many bytes of them went there.
+    pub fn stayed(&mut self, bytes: usize) {
+        if let Some(sticky) = &mut self.sticky {
+            sticky.bytes += bytes;
+        }
+    }
+
     /// Records without a key go elsewhere from here on: the batch they went to is on its way.
     pub fn batch_was_cut(&mut self) {
         self.sticky = None;

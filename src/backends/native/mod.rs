@@ -1,8 +1,9 @@
 //! Our own client, pure Rust, behind the seam: records go straight from the input's arena into record
 //! batches, and straight from fetched batches to whoever prints them.
 //!
-//! The command's thread encodes and decodes; one worker thread of a runtime carries the connections
-//! (`wire::net`). Between them pass batches and frames, never single records.
+//! The command's thread encodes and decodes. Publishing, one worker thread of a runtime carries the connections
+//! (`wire::net`), since what was sent is to be answered for however long the input takes; subscribing, the command's
+//! own does while it waits. Between them pass batches and frames, never single records.
 
 mod consume;
 mod produce;
@@ -45,5 +46,9 @@ pub(super) fn open_subscriber(settings: &Settings, plan: &SubscribePlan) -> Resu
 /// One worker: it seals, compresses, writes and reads; the command's thread does the rest.
 fn runtime() -> Result<Runtime> {
     let built = Builder::new_multi_thread().worker_threads(1).thread_name("native").enable_all().build();
-    built.map_err(|error| Error::new(ErrorKind::Other, "cannot start the client's thread").with_source(error))
+    built.map_err(not_started)
+}
+
+fn not_started(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Other, "cannot start the client's thread").with_source(error)
 }

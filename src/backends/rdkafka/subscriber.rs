@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use ::rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 
 use super::ends::Ends;
-use super::native::{Client, Code, Event, EventPtr, Fetched, Pushed, Queue, Role, Topic, TopicMeta};
-use super::{Health, config, connect, errors, partitions_of, serve};
+use super::group::{Following, Group};
+use super::native::{Client, Code, Event, EventPtr, Fetched, Pushed, Queue, Role, Topic};
+use super::{Health, UNKNOWN_TOPIC_OR_PART, config, connect, errors, partitions_of, serve};
 use crate::backends::{
     At, Error, ErrorKind, Log, Offsets, Polled, RecordSink, Result, StartAt, Status, SubscribePlan,
     Subscriber, TopicPartition, Topics, Waker, committed_or_said, pattern_takes, unknown_topic,
@@ -19,6 +20,8 @@ use crate::settings::{KeyId, Settings, Side};
 
 /// How long a topic that was created a moment ago may take to be known everywhere.
 const TOPIC_WAIT: Duration = Duration::from_secs(1);
+/// How long a topic that was there may be unknown: it may be created again, and be known to few brokers yet.
+const GONE_WAIT: Duration = Duration::from_secs(5);
 /// How long the last probe may take before a reader is told that no broker is left.
 const PROBE_WAIT: Duration = Duration::from_secs(5);
 
@@ -28,7 +31,8 @@ const LOOK_WAIT: Duration = Duration::from_secs(1);
 /// How long until a question that may be answered later is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
-/// The level of its warnings (syslog's).
+/// Levels of its log, as syslog numbers them.
+const LOG_ERROR: i32 = 3;
 const WARNING: i32 = 4;
 
 const MAX_POLL_EXCEEDED: Code = Code(-147);
@@ -51,50 +55,21 @@ struct RdkafkaSubscriber {
     log: Log,
 }
 
-/// What a group member remembers.
-struct Group {
-    start: StartAt,
-    /// Partitions assigned at some time in this run: those go on from their committed offsets.
-    seen: HashSet<TopicPartition>,
-    /// Topics that come and go.
-    following: Option<Following>,
-}
-
-/// Topics by a pattern. They are looked for here: librdkafka knows other patterns than we do, and with KIP-848's
-/// protocol it leaves them to the broker, which looks for new topics in its own time.
-#[derive(Debug)]
-struct Following {
-    pattern: regex::Regex,
-    names: BTreeSet<String>,
-    looked: Instant,
-}
-
-impl Following {
-    /// The names of the topics that match.
-    fn matching(&self, topics: Vec<TopicMeta>) -> BTreeSet<String> {
-        let takes = |topic: &TopicMeta| pattern_takes(&self.pattern, &topic.name);
-        topics.into_iter().filter(takes).map(|topic| topic.name).collect()
-    }
-}
-
-impl Group {
-    /// Where the user wants a partition read from, the first time it is assigned.
-    fn first_start(&mut self, tp: &TopicPartition) -> Option<i64> {
-        if self.seen.insert(tp.clone()) { (self.start)(tp) } else { None }
-    }
-}
-
-impl std::fmt::Debug for Group {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Group").field("seen", &self.seen).finish_non_exhaustive()
-    }
-}
-
 /// The time since which no broker has been reached.
 #[derive(Debug, Default)]
 struct Outage {
     health: Health,
     since: Option<Instant>,
+    /// A topic that brokers do not know any more, and since when.
+    gone: Option<(Arc<str>, Instant)>,
+}
+
+impl Outage {
+    /// Something came of a topic.
+    fn lives(&mut self, topic: &str) {
+        self.since = None;
+        self.gone.take_if(|(gone, _)| **gone == *topic);
+    }
 }
 
 /// A client that can read.
@@ -166,12 +141,12 @@ impl RdkafkaSubscriber {
     }
 
     fn matching(&mut self, pattern: &regex::Regex) -> Result<Vec<TopicPartition>> {
-        let topics = connect(&self.client, &self.events, None, &self.settings, &self.log)?;
+        let topics = connect(&self.client, &self.events, None, &self.settings, &self.log)?.topics;
         let mut all = Vec::new();
         for t in topics.into_iter().filter(|t| pattern_takes(pattern, &t.name)) {
             let topic: Arc<str> = t.name.into();
             all.extend(
-                t.partitions.iter().map(|&p| TopicPartition { topic: Arc::clone(&topic), partition: p }),
+                t.partitions.iter().map(|p| TopicPartition { topic: Arc::clone(&topic), partition: p.id }),
             );
         }
         Ok(all)
@@ -221,6 +196,9 @@ impl RdkafkaSubscriber {
     }
 
     fn check_health(&mut self, sink: &mut dyn RecordSink) -> Result<()> {
+        if let Some((code, reason)) = self.client.told_aside() {
+            self.note_aside(code, &reason)?;
+        }
         let health = &mut self.outage.health;
         if let Some((code, reason)) = &health.fatal {
             return Err(Error::new(errors::kind(*code), format!("librdkafka gave up: {reason}")));
@@ -241,6 +219,18 @@ impl RdkafkaSubscriber {
             self.outage.since = None;
         }
         Ok(())
+    }
+
+    /// An error of a partition: `TOPIC [PARTITION]: REASON`. librdkafka repeats it each time it has asked the brokers.
+    fn note_aside(&mut self, code: Code, reason: &str) -> Result<()> {
+        self.log.line(LOG_ERROR, reason);
+        let of =
+            |topic: &&Arc<str>| reason.strip_prefix(&***topic).is_some_and(|rest| rest.starts_with(" ["));
+        let Some(topic) = self.topics.keys().find(of).filter(|_| code == UNKNOWN_TOPIC_OR_PART) else {
+            return Ok(());
+        };
+        let (gone, since) = self.outage.gone.get_or_insert_with(|| (Arc::clone(topic), Instant::now()));
+        if since.elapsed() >= GONE_WAIT { Err(unknown_topic(gone)) } else { Ok(()) }
     }
 
     fn assigned(
@@ -310,7 +300,7 @@ impl RdkafkaSubscriber {
             following.looked = Instant::now();
             // If nobody answers it is asked again the next time.
             if let Ok(there) = self.client.metadata(None, LOOK_WAIT) {
-                let names = following.matching(there);
+                let names = following.matching(there.topics);
                 if names != following.names {
                     following.names.clone_from(&names);
                     self.subscribe(&names)?;
@@ -342,6 +332,9 @@ impl RdkafkaSubscriber {
         let _ = self.fetched.push(|pushed| match pushed {
             Pushed::Record(r) => {
                 records += 1;
+                if outage.gone.is_some() {
+                    outage.lives(r.topic);
+                }
                 if run != (r.topic.as_ptr(), r.partition) {
                     run = (r.topic.as_ptr(), r.partition);
                     ends.left(r.topic, r.partition);
@@ -349,7 +342,7 @@ impl RdkafkaSubscriber {
                 sink.record(r)
             }
             Pushed::End { topic, partition, offset } => {
-                outage.since = None;
+                outage.lives(topic);
                 run = (std::ptr::null(), -1);
                 ends.reached(topic, partition, offset);
                 sink.reached(topic, partition, offset);
@@ -450,7 +443,7 @@ impl Subscriber for RdkafkaSubscriber {
                 let mut following =
                     Following { pattern: pattern.clone(), names: BTreeSet::new(), looked: Instant::now() };
                 let there = connect(&self.client, &self.events, None, &self.settings, &self.log)?;
-                following.names = following.matching(there);
+                following.names = following.matching(there.topics);
                 (following.names.clone(), Some(following))
             }
         };

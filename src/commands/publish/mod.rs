@@ -4,6 +4,7 @@ mod feeder;
 mod ledger;
 mod pace;
 mod plan;
+mod source;
 
 use std::cell::Cell;
 use std::fs::Metadata;
@@ -15,10 +16,11 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
-use self::feeder::{Ended, Fed, Feeder, Input};
+use self::feeder::{Ended, Feeder};
 use self::ledger::Ledger;
 use self::pace::Pace;
 use self::plan::Plan;
+use self::source::{Fed, Input};
 use super::output::{Output, Written};
 use super::{Context, Exit, library_log, usage};
 use crate::backends::{self, PublishPlan, Publisher, Purpose};
@@ -183,7 +185,9 @@ impl Run<'_> {
             }
             self.publisher.poll(wait, ledger)?;
             ledger.gone()?;
-            self.progress.set_message(format!("{} records published", ledger.delivered()));
+            if !self.progress.is_hidden() {
+                self.progress.set_message(format!("{} records published", ledger.delivered()));
+            }
         }
     }
 

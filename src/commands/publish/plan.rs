@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::feeder::{Input, Limits};
+use super::source::{Input, Limits};
 use crate::cli::{InputForm, OnError, PublishArgs};
 use crate::commands::{Context, topic_name, usage};
 use crate::escape::unescape;

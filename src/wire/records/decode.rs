@@ -54,7 +54,12 @@ pub struct RecordHeaders<'a> {
 impl<'a> RecordHeaders<'a> {
     /// Takes them off the end of a record.
     #[inline]
-    fn take(mut rest: &'a [u8]) -> Result<Self, Wrong> {
+    fn take(rest: &'a [u8]) -> Result<Self, Wrong> {
+        // Most records have none.
+        if let [0] = rest { Ok(Self::default()) } else { Self::take_some(rest) }
+    }
+
+    fn take_some(mut rest: &'a [u8]) -> Result<Self, Wrong> {
         let count = int(&mut rest)?;
         let headers = Self { bytes: rest, count: usize::try_from(count).map_err(|_| Wrong::Length(count))? };
         if count > 0 {

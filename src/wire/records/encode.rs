@@ -138,14 +138,19 @@ impl BatchBuffer {
         }
         self.begin(timestamp);
         let bytes = &mut self.bytes;
-        bytes.reserve(varint::size(length as i64) + length);
-        varint::put(bytes, length as i64);
-        // The attributes of a record: none are defined.
-        bytes.push(0);
-        varint::put(bytes, deltas.timestamp);
-        varint::put(bytes, deltas.offset);
-        put_bytes(bytes, key);
-        put_bytes(bytes, value);
+        bytes.reserve(varint::size(length as i64) + length + varint::Row::ROOM);
+        // The attributes of a record are 0: none are defined.
+        let mut row = varint::Row::default();
+        row.put(length as i64).put(0).put(deltas.timestamp).put(deltas.offset);
+        if let Some(key) = key {
+            row.put(key.len() as i64).append_to(bytes);
+            bytes.extend_from_slice(key);
+            row = varint::Row::default();
+        } else {
+            row.put(NULL);
+        }
+        row.put(value.map_or(NULL, |value| value.len() as i64)).append_to(bytes);
+        bytes.extend_from_slice(value.unwrap_or_default());
         put_headers(bytes, headers);
         self.records += 1;
         Ok(())
@@ -224,13 +229,12 @@ fn headers_length<H: Headers + ?Sized>(headers: &H) -> usize {
 
 #[inline]
 fn put_bytes(into: &mut Vec<u8>, bytes: Option<&[u8]>) {
-    let Some(bytes) = bytes else { return into.push(NULL) };
-    varint::put(into, bytes.len() as i64);
-    into.extend_from_slice(bytes);
+    varint::put(into, bytes.map_or(NULL, |bytes| bytes.len() as i64));
+    into.extend_from_slice(bytes.unwrap_or_default());
 }
 
-/// -1 as a varint: the length of what is null.
-const NULL: u8 = 1;
+/// The length of what is null.
+const NULL: i64 = -1;
 
 #[inline]
 fn put_headers<H: Headers + ?Sized>(into: &mut Vec<u8>, headers: &H) {

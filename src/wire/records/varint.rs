@@ -7,8 +7,52 @@ pub(super) const LONGEST: usize = 10;
 /// Bytes that a number takes.
 #[inline]
 pub(super) fn size(value: i64) -> usize {
-    let bits = 64 - (zigzag(value) | 1).leading_zeros() as usize;
-    bits.div_ceil(7)
+    match zigzag(value) {
+        0..0x80 => 1,
+        0x80..0x4000 => 2,
+        groups => (64 - groups.leading_zeros() as usize).div_ceil(7),
+    }
+}
+
+/// Numbers that follow each other, appended at once: each by itself would check the room for every byte.
+#[derive(Debug, Default)]
+pub(super) struct Row {
+    bytes: [u8; Self::ROOM],
+    len: usize,
+}
+
+impl Row {
+    /// Bytes that it may hold, and that may be written behind it for a moment.
+    pub(super) const ROOM: usize = 32;
+
+    /// Adds a number. There is room for one of 64 bits and four of 32 bits.
+    #[inline]
+    pub(super) fn put(&mut self, value: i64) -> &mut Self {
+        let mut groups = zigzag(value);
+        while groups >= 0x80 {
+            self.byte(groups as u8 | 0x80);
+            groups >>= 7;
+        }
+        self.byte(groups as u8);
+        self
+    }
+
+    #[inline]
+    fn byte(&mut self, byte: u8) {
+        debug_assert!(self.len < Self::ROOM);
+        if let Some(place) = self.bytes.get_mut(self.len) {
+            *place = byte;
+            self.len += 1;
+        }
+    }
+
+    /// Appends them: a copy of fixed length, which takes no call.
+    #[inline]
+    pub(super) fn append_to(&self, bytes: &mut Vec<u8>) {
+        let end = bytes.len() + self.len;
+        bytes.extend_from_slice(&self.bytes);
+        bytes.truncate(end);
+    }
 }
 
 /// Appends a number.
@@ -116,6 +160,9 @@ mod tests {
             theirs.varlong(value);
             assert_eq!(bytes, theirs.finish().unwrap(), "{value}");
             assert_eq!(size(value), bytes.len(), "{value}");
+            let mut appended = b"before".to_vec();
+            Row::default().put(1).put(value).append_to(&mut appended);
+            assert_eq!(appended, [b"before\x02", &bytes[..]].concat());
             assert_eq!(Reader::new(&bytes).varlong().unwrap(), value);
 
             let long = [&bytes[..], b"rest"].concat();

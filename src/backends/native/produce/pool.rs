@@ -63,11 +63,16 @@ impl Room {
         self.records == 0 || (self.records < self.max_records && self.bytes + size <= self.max_bytes)
     }
 
-    /// A record is owed that made its batch so much larger.
+    /// Bytes and records that may still be taken.
+    pub(super) fn left(&self) -> (usize, usize) {
+        (self.max_bytes.saturating_sub(self.bytes), self.max_records.saturating_sub(self.records))
+    }
+
+    /// Records are owed that made their batch so much larger.
     #[inline]
-    pub(super) fn take(&mut self, bytes: usize) {
+    pub(super) fn take(&mut self, bytes: usize, records: usize) {
         self.bytes += bytes;
-        self.records += 1;
+        self.records += records;
     }
 
     /// So much is no longer owed.
@@ -106,9 +111,10 @@ mod tests {
     fn room_ends_with_bytes_or_records_but_one_record_always_goes() {
         let mut room = Room::new(100, 2);
         assert!(room.is_for(1000));
-        room.take(60);
+        room.take(60, 1);
         assert!(room.is_for(40) && !room.is_for(41));
-        room.take(10);
+        room.take(10, 1);
+        assert_eq!(room.left(), (30, 0));
         assert!(!room.is_for(1));
         room.give_back(70, 2);
         assert_eq!((room.owed(), room.is_for(1000)), (0, true));

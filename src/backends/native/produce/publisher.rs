@@ -111,6 +111,18 @@ struct Round<'a> {
     source: Option<Arc<str>>,
 }
 
+impl Round<'_> {
+    /// A record's timestamp, and where it comes from.
+    #[inline]
+    fn place(&self, span: &Span) -> (i64, Origin<'_>) {
+        let (timestamp, timed) = match span.timestamp {
+            -1 => (self.time, Timed::Here),
+            timestamp => (timestamp, Timed::ByInput),
+        };
+        (timestamp, Origin { line: span.line, source: self.source.as_ref(), timed })
+    }
+}
+
 impl NativePublisher {
     pub(super) fn new(parts: Parts) -> Self {
         Self {
@@ -141,15 +153,14 @@ impl NativePublisher {
         Round { batch, now: Instant::now(), time, source: self.source.clone() }
     }
 
-    /// Appends a record of at most `size` bytes to its batch.
-    #[inline]
+    /// Appends a record of at most `size` bytes to its batch; tells its partition.
     fn append(
         &mut self,
         round: &Round<'_>,
         span: &Span,
         headers: &BatchHeaders<'_>,
         size: usize,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         let batch = round.batch;
         if size > self.parts.cut.max_record {
             return Err(too_large(size, self.parts.cut.max_record));
@@ -159,24 +170,48 @@ impl NativePublisher {
         let partition = self.parts.topics.partition(topic, span.partition, key, size)?;
         let at = partition.unsigned_abs() as usize;
         self.make_room(topic, at, size);
-        let (timestamp, timed) = match span.timestamp {
-            -1 => (round.time, Timed::Here),
-            timestamp => (timestamp, Timed::ByInput),
-        };
         let Some(filled) = self.filled(topic, at, round.now) else { return Err(unknown_topic("")) };
         let before = if filled.len() == 0 { 0 } else { filled.size() };
-        let origin = Origin { line: span.line, source: round.source.as_ref(), timed };
+        let (timestamp, origin) = round.place(span);
         filled.append(timestamp, key, value, headers, origin).map_err(|why| too_large(size, why))?;
         let (grown, records) = (filled.size() - before, filled.len());
-        self.parts.room.take(grown);
+        self.parts.room.take(grown, 1);
         if records >= self.parts.cut.records {
             self.hand_over(topic, at);
         }
-        Ok(())
+        Ok(at)
+    }
+
+    /// Appends those of the records that go where the one before them went, as far as nothing else is to be
+    /// decided; returns their number. Most records do.
+    fn append_alike(&mut self, round: &Round<'_>, at: usize, spans: &[Span]) -> usize {
+        let Parts { cut, room, topics, .. } = &mut self.parts;
+        let open = self.lanes.first_mut().and_then(|lanes| lanes.get_mut(at)).and_then(Option::as_mut);
+        let Some(Open { filled: Some(filled), limit, .. }) = open else { return 0 };
+        let before = filled.size();
+        let (bytes, records) = room.left();
+        let most = cut.bytes.min(limit.load(Ordering::Relaxed)).min(before.saturating_add(bytes));
+        let records = records.min(cut.records.saturating_sub(filled.len() + 1));
+        let (stays, mut sizes, mut taken) = (topics.stays(0), 0, 0);
+        for span in spans.iter().take(records).take_while(|span| is_plain(span)) {
+            let headers = round.batch.headers(span);
+            let size = record_size(span, &headers);
+            if sizes >= stays || size > cut.max_record || filled.size() + size > most {
+                break;
+            }
+            let (timestamp, origin) = round.place(span);
+            if filled.append(timestamp, None, round.batch.slice(span.value), &headers, origin).is_err() {
+                break;
+            }
+            sizes += size;
+            taken += 1;
+        }
+        room.take(filled.size() - before, taken);
+        topics.stayed(0, sizes);
+        taken
     }
 
     /// The batch of a partition, begun if need be.
-    #[inline]
     fn filled(&mut self, topic: usize, at: usize, now: Instant) -> Option<&mut Filled> {
         let Self { lanes, pool, filling, opened, parts, .. } = self;
         if lanes.len() <= topic {
@@ -316,16 +351,20 @@ impl Publisher for NativePublisher {
     fn send(&mut self, batch: &Arc<Batch>, records: Range<usize>) -> Result<usize> {
         let round = self.round(batch);
         let mut taken = 0;
-        for (index, span) in batch.spans().iter().enumerate().take(records.end).skip(records.start) {
+        let spans = batch.spans().get(records.clone()).unwrap_or_default();
+        while let Some((span, rest)) = spans.get(taken..).and_then(<[Span]>::split_first) {
             let headers = batch.headers(span);
             let size = record_size(span, &headers);
             if !self.parts.room.is_for(size) || self.refused.len() >= REFUSED_MAX {
                 break;
             }
-            if let Err(error) = self.append(&round, span, &headers, size) {
-                self.refused.push(Refused { batch: Arc::clone(batch), index, error });
-            }
+            let index = records.start + taken;
             taken += 1;
+            match self.append(&round, span, &headers, size) {
+                Ok(at) if is_plain(span) => taken += self.append_alike(&round, at, rest),
+                Ok(_) => {}
+                Err(error) => self.refused.push(Refused { batch: Arc::clone(batch), index, error }),
+            }
         }
         if taken < records.len() && self.sent == 0 {
             // It is all in batches that are not full: there is nothing to wait for.
@@ -366,6 +405,12 @@ impl Publisher for NativePublisher {
         self.parts.runtime.shutdown_timeout(STOP);
         ended.map(drop)
     }
+}
+
+/// A record that says nothing of where it goes.
+#[inline]
+fn is_plain(span: &Span) -> bool {
+    span.topic == 0 && span.partition < 0 && span.key.is_null()
 }
 
 /// Bytes a record takes in a batch, at most.

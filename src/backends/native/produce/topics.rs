@@ -115,6 +115,22 @@ impl Topics {
         }
     }
 
+    /// Bytes of records with neither key nor partition that go where the last of them went.
+    pub(super) fn stays(&self, at: usize) -> usize {
+        match self.all.get(at).map(|entry| &entry.found) {
+            Some(Ok(_)) if self.partition.is_some() => usize::MAX,
+            Some(Ok(found)) => found.partitioner.stays(),
+            _ => 0,
+        }
+    }
+
+    /// So many bytes of them went there.
+    pub(super) fn stayed(&mut self, at: usize, bytes: usize) {
+        if let Some(Ok(found)) = self.all.get_mut(at).map(|entry| entry.found.as_mut()) {
+            found.partitioner.stayed(bytes);
+        }
+    }
+
     /// The partition of a record of `size` bytes that may name one itself.
     #[inline]
     pub(super) fn partition(
