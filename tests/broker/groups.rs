@@ -233,7 +233,9 @@ fn a_member_that_ends_leaves_at_once(ctx: &Ctx, library: Library) {
     }
     let left = Instant::now();
     first.signal(Signal::TERM);
-    first.wait().code(143);
+    first.wait().code(143).silent();
+    let committed: Vec<_> =
+        (0..4).map(|partition| ctx.kafka().committed(&group, &topic, partition)).collect();
     wait_for_members(ctx, &group, 1, 4);
     // Otherwise it would take session.timeout.ms, 45 s.
     assert!(left.elapsed() < Duration::from_secs(15), "{:?}", left.elapsed());
@@ -241,7 +243,7 @@ fn a_member_that_ends_leaves_at_once(ctx: &Ctx, library: Library) {
     second.until_stdout(|out| count_lines(out) >= 60);
     second.signal(Signal::TERM);
     let output = second.wait().code(143);
-    assert_eq!(count_lines(&output.stdout), 60, "{output}");
+    assert_eq!(count_lines(&output.stdout), 60, "{committed:?} {output}");
 }
 
 fn what_was_not_written_is_not_committed(ctx: &Ctx, library: Library) {
