@@ -1,5 +1,6 @@
-//! The seam between the commands and the client libraries: two object-safe, synchronous traits,
-//! batches in and records pushed out, one virtual call a batch and one a record.
+//! The seam between the commands and the client libraries: three object-safe, synchronous
+//! traits: batches in, records pushed out (one virtual call a batch and one a record), and looking at the
+//! cluster.
 //!
 //! Wrappers implement the same traits. Nothing here knows about flags, input or output formats.
 
@@ -8,6 +9,7 @@ mod error;
 mod factory;
 #[cfg(any(feature = "native", feature = "rskafka"))]
 mod grouped;
+pub mod inspector;
 #[cfg(any(feature = "native", feature = "rskafka"))]
 mod mailbox;
 #[cfg(feature = "native")]
@@ -24,8 +26,10 @@ mod wired;
 
 pub use error::{Error, ErrorKind, Result, Status};
 pub use factory::{
-    Chosen, NoLibrary, Purpose, available, build_of, choose, is_available, open_publisher, open_subscriber,
+    Advice, Chosen, NoLibrary, Purpose, advise, available, build_of, choose, is_available, open_inspector,
+    open_publisher, open_subscriber,
 };
+pub use inspector::Inspector;
 
 use std::fmt;
 use std::ops::{ControlFlow, Range};
@@ -124,20 +128,30 @@ pub struct SubscribePlan {
     pub log: Log,
 }
 
+/// True for the topics that Kafka and others keep for themselves.
+pub(crate) fn is_internal(topic: &str) -> bool {
+    topic.starts_with("__")
+}
+
 /// True when a pattern takes a topic: it matches, and an internal topic only when asked for by name.
 #[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 fn pattern_takes(pattern: &regex::Regex, topic: &str) -> bool {
-    let internal = pattern.as_str().trim_start_matches('^').starts_with("__");
-    (internal || !topic.starts_with("__")) && pattern.is_match(topic)
+    let internal = is_internal(pattern.as_str().trim_start_matches('^'));
+    (internal || !is_internal(topic)) && pattern.is_match(topic)
 }
 
 /// No such topic, in the same words from every library.
-#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
-fn unknown_topic(topic: &str) -> Error {
+pub(crate) fn unknown_topic(topic: &str) -> Error {
     let text = format!(
         "unknown topic {topic}: create it, or allow the broker to create topics (auto.create.topics.enable)"
     );
     Error::new(ErrorKind::UnknownTopic, text)
+}
+
+/// A group that is none of consumers (of Kafka Connect, say), in the same words from every library.
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
+fn not_of_consumers(group: &str) -> Error {
+    Error::new(ErrorKind::UnknownGroup, format!("group {group} is not a group of consumers"))
 }
 
 /// No broker could be used, in the same words from every library.
@@ -153,16 +167,9 @@ fn too_large(bytes: usize, limit: impl fmt::Display) -> Error {
     Error::new(ErrorKind::TooLarge, text)
 }
 
-#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
-/// Adds to a refusal of offsets which records it leaves uncommitted.
-fn not_committed(error: Error, offsets: &Offsets) -> Error {
-    let upto: Vec<String> = offsets.iter().map(|(tp, offset)| format!("{tp} up to {offset}")).collect();
-    error.with_context("not committed", upto.join(" "))
-}
-
-#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 /// What becomes of a commit of partitions that are given up: a refusal for ever ends the run, whatever else keeps
 /// their offsets from being committed is told.
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 fn committed_or_said(outcome: Result<()>, sink: &mut dyn RecordSink) -> Result<()> {
     match outcome {
         Err(e) if e.is_refusal() => Err(e),
@@ -174,8 +181,8 @@ fn committed_or_said(outcome: Result<()>, sink: &mut dyn RecordSink) -> Result<(
     }
 }
 
-#[cfg(any(feature = "native", feature = "rskafka"))]
 /// What asks for a group of a subscriber that was opened without one.
+#[cfg(any(feature = "native", feature = "rskafka"))]
 fn without_group() -> Error {
     Error::new(ErrorKind::Unsupported, "no group was given")
 }

@@ -32,6 +32,9 @@ mod outbox;
 pub mod subscription;
 mod terms;
 
+#[cfg(test)]
+mod tests;
+
 pub use action::{Action, Identity, Request, Ticket};
 pub use assignors::Assignor;
 pub use event::{Commit, Event, Failure, Response, Topic, Topics};

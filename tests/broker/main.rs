@@ -16,6 +16,8 @@ mod exit;
 mod groups;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod inspect;
+mod members;
 mod offsets;
 mod peers;
 mod process;
@@ -62,11 +64,12 @@ type Once = (&'static str, fn(&Ctx));
 type PerLibrary = (&'static str, fn(&Ctx, Library));
 type PerClient = (&'static str, fn(&Ctx, Client));
 
-const ONCE: &[&[Once]] = &[peers::TRIALS, cross::ONCE, settings::ONCE, differences::TRIALS];
+const ONCE: &[&[Once]] = &[peers::TRIALS, cross::ONCE, settings::ONCE, inspect::ONCE, differences::TRIALS];
 const PER_LIBRARY: &[&[PerLibrary]] = &[
     publish::TRIALS,
     subscribe::TRIALS,
     offsets::TRIALS,
+    inspect::TRIALS,
     exit::TRIALS,
     signals::TRIALS,
     bad_input::TRIALS,
@@ -74,6 +77,7 @@ const PER_LIBRARY: &[&[PerLibrary]] = &[
     settings::TRIALS,
     restart::TRIALS,
     groups::TRIALS,
+    members::TRIALS,
 ];
 /// For libraries that have transactions.
 const WITH_TRANSACTIONS: &[&[PerLibrary]] = &[settings::WITH_TRANSACTIONS];

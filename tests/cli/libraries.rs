@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::harness::app::{Kps, Library};
 use crate::one_line;
 
-const ALL: [Library; 3] = [Library::Rdkafka, Library::Rskafka, Library::Native];
+const ALL: [Library; 3] = [Library::Native, Library::Rdkafka, Library::Rskafka];
 
 fn is_here(library: Library) -> bool {
     Library::all().contains(&library)
@@ -38,6 +38,51 @@ fn libs_tells_what_is_here_and_what_each_can_do() {
 }
 
 #[test]
+fn libs_recommends_by_what_is_asked_and_says_why() {
+    let advice = |args: &[&str]| -> Value {
+        let libs = ["libs", "--output", "json"];
+        serde_json::from_str(&Kps::new([&libs[..], args].concat()).run().ok().silent().text()).unwrap()
+    };
+    let able = |able: &[Library]| -> Value {
+        Library::all().into_iter().find(|library| able.contains(library)).map(Library::name).into()
+    };
+    let all = advice(&["--library", "rskafka"]);
+    assert_eq!((&all["recommended"], &all["because"]), (&able(&ALL), &serde_json::json!([])));
+    for (asked, can) in [
+        ("transactional.id=t", &[Library::Rdkafka][..]),
+        ("rdkafka.debug=all", &[Library::Rdkafka]),
+        ("compression.level=3", &[Library::Native, Library::Rdkafka]),
+        ("isolation.level=read_uncommitted", &[Library::Native, Library::Rdkafka]),
+    ] {
+        let advice = advice(&["-X", asked]);
+        assert_eq!(advice["recommended"], able(can), "{advice}");
+        let passed_over = Library::all().into_iter().take_while(|library| !can.contains(library));
+        let because: Vec<&str> =
+            advice["because"].as_array().unwrap().iter().flat_map(Value::as_str).collect();
+        assert_eq!(because.len(), passed_over.clone().count(), "{advice}");
+        for (why, library) in because.iter().zip(passed_over) {
+            assert!(why.contains(&format!("{} cannot do this", library.name())), "{why}");
+        }
+    }
+    let line = one_line(Kps::new(["libs", "-X", "lingr.ms=5"]), 2);
+    assert!(line.contains("-X lingr.ms") && line.contains("linger.ms"), "{line}");
+}
+
+#[cfg(all(feature = "broker", any(feature = "native", feature = "rdkafka", feature = "rskafka")))]
+#[test]
+fn auto_takes_the_first_and_the_summary_names_it() {
+    let ran = |args: &[&str]| -> Value {
+        let publish = ["publish", "t", "-m", "x", "-b", "embedded", "--summary", "json"];
+        let output = Kps::new([&publish[..], args].concat()).run().ok();
+        serde_json::from_str(output.err().lines().last().unwrap()).unwrap()
+    };
+    assert_eq!(ran(&[])["library"], Library::all()[0].name());
+    if is_here(Library::Rdkafka) {
+        assert_eq!(ran(&["-X", "rdkafka.log_level=6"])["library"], "rdkafka");
+    }
+}
+
+#[test]
 fn check_answers_by_exit_code_only() {
     for (name, library) in [
         ("rdkafka", Library::Rdkafka),
@@ -50,7 +95,7 @@ fn check_answers_by_exit_code_only() {
     }
     // Of another version perhaps: not available here.
     let output = Kps::new(["libs", "--check", "kafkajs"]).run().code(1).prints("");
-    output.says("--check kafkajs").says("rdkafka, rskafka, native are known");
+    output.says("--check kafkajs").says("native, rdkafka, rskafka are known");
 }
 
 /// A broker that must not be called.

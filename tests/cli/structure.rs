@@ -40,8 +40,8 @@ const ONLY_IN: [(&str, &[&str]); 13] = [
     ("rdkafka_sys", &["backends/rdkafka/"]),
     ("::rdkafka::", &["backends/rdkafka/"]),
     ("::rskafka::", &["backends/rskafka/"]),
-    ("tokio::", &["backends/native/", "backends/rskafka/", "broker/", "wire/net/"]),
-    ("wire::net", &["backends/native/", "wire/net/"]),
+    ("tokio::", &["backends/native/", "backends/rskafka/", "backends/wired/", "broker/", "wire/net/"]),
+    ("wire::net", &["backends/native/", "backends/wired/", "wire/net/"]),
     ("unsafe {", &["backends/rdkafka/native/"]),
 ];
 
@@ -126,7 +126,9 @@ fn the_libraries_do_not_know_who_uses_them_nor_each_other() {
         let path = &source.path;
         if path.starts_with("backends/") {
             let mut allowed = vec!["backends", "record", "settings", "units"];
-            allowed.extend(path.starts_with("backends/native/").then_some("wire"));
+            let wired = ["native", "wired", "grouped"].map(|part| format!("backends/{part}/"));
+            allowed.extend(wired.iter().any(|folder| path.starts_with(folder)).then_some("wire"));
+            allowed.extend(path.starts_with("backends/grouped/").then_some("group"));
             for used in source.uses() {
                 assert!(allowed.contains(&used), "{path} uses {used}");
             }
@@ -145,7 +147,7 @@ fn the_libraries_do_not_know_who_uses_them_nor_each_other() {
 #[test]
 fn commands_do_not_use_each_other() {
     for source in sources() {
-        for command in ["publish", "subscribe", "libs", "config", "broker"] {
+        for command in ["publish", "subscribe", "inspect", "libs", "config", "broker"] {
             let mine = source.path.starts_with(&format!("commands/{command}"));
             let used = source.code.contains(&format!("commands::{command}"));
             assert!(mine || !used, "{} uses commands::{command}", source.path);

@@ -32,6 +32,7 @@ import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.admin.RemoveMembersFromConsumerGroupOptions;
 import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -127,6 +128,7 @@ final class Helper {
             case "committed" -> committed(request.get("group").asText());
             case "set_committed" -> setCommitted(request);
             case "delete_offsets" -> deleteOffsets(request);
+            case "remove_members" -> removeMembers(request.get("group").asText());
             case "tool" -> tool(request);
             default -> throw new IllegalArgumentException("unknown request: " + name);
         };
@@ -323,6 +325,12 @@ final class Helper {
         return answer;
     }
 
+    /** All of them; those who live join again. */
+    private JsonNode removeMembers(String group) throws Exception {
+        admin.removeMembersFromConsumerGroup(group, new RemoveMembersFromConsumerGroupOptions()).all().get();
+        return JSON.nullNode();
+    }
+
     /** Committed offsets by {@code topic-N}. */
     private JsonNode committed(String group) throws Exception {
         ObjectNode answer = JSON.createObjectNode();
@@ -331,9 +339,10 @@ final class Helper {
         return answer;
     }
 
-    /** {@code group, topic, partition, offset}. */
+    /** {@code group, topic, partition, offset, metadata}. */
     private JsonNode setCommitted(JsonNode request) throws Exception {
-        OffsetAndMetadata offset = new OffsetAndMetadata(request.get("offset").asLong(), Optional.empty(), "");
+        String metadata = request.path("metadata").asText("");
+        OffsetAndMetadata offset = new OffsetAndMetadata(request.get("offset").asLong(), Optional.empty(), metadata);
         admin.alterConsumerGroupOffsets(request.get("group").asText(), Map.of(partition(request), offset)).all().get();
         return JSON.nullNode();
     }

@@ -9,7 +9,7 @@ use super::offsets::{Kept, Refused, commit_request, fetch_request, fetched};
 use super::start::Start;
 use crate::backends::reset::Reset;
 use crate::backends::wired::errors;
-use crate::backends::{Error, ErrorKind, Offsets, Result, Status, TopicPartition, not_committed};
+use crate::backends::{Error, ErrorKind, Offsets, Result, Status, TopicPartition};
 use crate::group::{Commit, Event, Identity};
 use crate::wire::ErrorCode;
 use crate::wire::messages::{OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse};
@@ -76,7 +76,7 @@ impl Driver {
             }
             Err(why) => {
                 let error = errors::error(self.asker.subject(), &why);
-                return self.committed(&keeping, Err(not_committed(error, &keeping.offsets)));
+                return self.committed(&keeping, Err(error.not_committed(&keeping.offsets)));
             }
         };
         self.well();
@@ -86,7 +86,7 @@ impl Driver {
         }
         match kept.refused {
             Some((Commit::Never, tp, code)) => {
-                let error = not_committed(self.refusal(&tp, code), &kept.open);
+                let error = self.refusal(&tp, code).not_committed(&kept.open);
                 self.committed(&keeping, Err(error));
                 self.step(Event::Refused(code, keeping.who));
             }

@@ -13,7 +13,7 @@ use super::native::{Client, Code, Event, EventPtr, Fetched, Pushed, Queue, Role,
 use super::{Health, config, connect, errors, partitions_of, serve};
 use crate::backends::{
     At, Error, ErrorKind, Log, Offsets, Polled, RecordSink, Result, StartAt, Status, SubscribePlan,
-    Subscriber, TopicPartition, Topics, Waker, committed_or_said, not_committed, unknown_topic,
+    Subscriber, TopicPartition, Topics, Waker, committed_or_said, unknown_topic,
 };
 use crate::settings::{KeyId, Settings, Side};
 
@@ -24,6 +24,9 @@ const PROBE_WAIT: Duration = Duration::from_secs(5);
 
 /// How long until a question that may be answered later is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+/// The level of its warnings (syslog's).
+const WARNING: i32 = 4;
 
 const MAX_POLL_EXCEEDED: Code = Code(-147);
 
@@ -139,12 +142,12 @@ impl RdkafkaSubscriber {
     }
 
     fn matching(&mut self, pattern: &regex::Regex) -> Result<Vec<TopicPartition>> {
-        let topics = connect(&self.client, &self.events, None, &self.settings, &self.log)?;
+        let topics = connect(&self.client, &self.events, None, &self.settings, &self.log)?.topics;
         let mut all = Vec::new();
         for t in topics.into_iter().filter(|t| crate::backends::pattern_takes(pattern, &t.name)) {
             let topic: Arc<str> = t.name.into();
             all.extend(
-                t.partitions.iter().map(|&p| TopicPartition { topic: Arc::clone(&topic), partition: p }),
+                t.partitions.iter().map(|p| TopicPartition { topic: Arc::clone(&topic), partition: p.id }),
             );
         }
         Ok(all)
@@ -179,6 +182,10 @@ impl RdkafkaSubscriber {
         loop {
             match self.events.poll(Duration::ZERO) {
                 Event::None => return self.check_health(sink),
+                Event::Log { level, line } if level <= WARNING => match was_reset(&line) {
+                    Some(told) => sink.warn(&told),
+                    None => self.log.line(level, &line),
+                },
                 event => match serve(event, &mut self.outage.health, &self.log) {
                     Some(Event::Assign(parts, event)) => self.assigned(parts, &event, sink)?,
                     Some(Event::Revoke(parts, event)) => self.revoked(parts, &event, sink)?,
@@ -416,7 +423,7 @@ impl Subscriber for RdkafkaSubscriber {
             _ if errors::is_rebalance(code) => {
                 Error::new(ErrorKind::Later, "committing offsets: the group is being rebalanced")
             }
-            _ => not_committed(errors::error(code, "committing offsets"), offsets),
+            _ => errors::error(code, "committing offsets").not_committed(offsets),
         })
     }
 
@@ -444,6 +451,21 @@ impl Drop for RdkafkaSubscriber {
     fn drop(&mut self) {
         self.events.silence();
     }
+}
+
+/// What librdkafka's warning of an offset that was not there says, in the words of the other libraries. It tells it in
+/// its log alone: `OFFSET: t [0]: offset reset (at offset 5 (leader epoch 0), broker 1) to offset BEGINNING ...: why`.
+fn was_reset(line: &str) -> Option<String> {
+    let (place, rest) = line.strip_prefix("OFFSET: ")?.split_once(": offset reset (at offset ")?;
+    let (offset, rest) = rest.split_once([' ', ',', ')'])?;
+    let (topic, partition) = place.rsplit_once(' ')?;
+    let (to, policy) = match rest.split_once(") to ")?.1 {
+        to if to.contains("BEGINNING") => ("its beginning", "earliest"),
+        _ => ("its end", "latest"),
+    };
+    Some(format!(
+        "{topic}{partition}: there is no offset {offset}: reading from {to} (auto.offset.reset={policy})"
+    ))
 }
 
 /// librdkafka takes a topic that starts with `^` for a regular expression matched from the start.
@@ -489,6 +511,18 @@ fn partition_error(topic: &str, partition: i32, offset: i64, code: Code, reason:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_offset_that_is_not_there_is_told_from_its_log() {
+        let line = "OFFSET: a b [3]: offset reset (at offset 69 (leader epoch 0), broker 1) to cached BEGINNING offset \
+                    offset BEGINNING (leader epoch -1): fetch failed: Broker: Offset out of range";
+        let told = "a b[3]: there is no offset 69: reading from its beginning (auto.offset.reset=earliest)";
+        assert_eq!(was_reset(line).as_deref(), Some(told));
+        let line = "OFFSET: t [0]: offset reset (at offset 5 (leader epoch -1), broker 2) to offset END (leader epoch -1): x";
+        let told = "t[0]: there is no offset 5: reading from its end (auto.offset.reset=latest)";
+        assert_eq!(was_reset(line).as_deref(), Some(told));
+        assert_eq!(was_reset("FAIL: t [0]: no"), None);
+    }
 
     #[test]
     fn a_group_pattern_matches_anywhere_unless_anchored() {

@@ -3,6 +3,10 @@
 
 pub(in crate::backends) mod config;
 pub(in crate::backends) mod errors;
+mod groups;
+mod inspector;
+
+pub(super) use inspector::open_inspector;
 
 use std::time::Duration;
 

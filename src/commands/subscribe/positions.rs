@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::backends::{Offsets, TopicPartition};
+use crate::backends::{Error, Offsets, TopicPartition};
 
 /// A partition without an end: reading follows it.
 pub(super) const NO_STOP: i64 = i64::MAX;
@@ -54,6 +54,8 @@ pub(super) struct Positions {
     stop_of_new: i64,
     /// Nothing is committed any more: the output is lost.
     frozen: bool,
+    /// What was written of partitions that were lost, and not committed.
+    lost: Offsets,
 }
 
 impl Positions {
@@ -96,6 +98,11 @@ impl Positions {
         self.all.iter().filter(|p| p.assigned).all(Position::is_done)
     }
 
+    /// True when it is known of every partition where its reading stands.
+    pub(super) fn are_begun(&self) -> bool {
+        self.all.iter().filter(|p| p.assigned).all(|p| p.next >= 0)
+    }
+
     /// True when this member has any partition.
     pub(super) fn has_assigned(&self) -> bool {
         self.all.iter().any(|p| p.assigned)
@@ -111,6 +118,20 @@ impl Positions {
                 (position.next, position.written, position.committed) = (-1, -1, -1);
             }
         }
+    }
+
+    /// Takes note of what these partitions, which are lost, leave uncommitted.
+    pub(super) fn note_lost(&mut self, partitions: &[TopicPartition]) {
+        self.lost = self.committable(Some(partitions));
+    }
+
+    /// A refusal, with the records that it leaves uncommitted.
+    pub(super) fn named_in(&self, e: Error) -> Error {
+        if !e.is_refusal() {
+            return e;
+        }
+        let open = self.committable(None);
+        e.not_committed(if open.is_empty() { &self.lost } else { &open })
     }
 
     /// All that was appended has been written.

@@ -99,8 +99,7 @@ impl Member {
         self.phase = Phase::Inside;
         if let Some(assignment) = &answer.assignment {
             let target = ids(&assignment.topic_partitions);
-            self.is_target_new |=
-                target != self.held || self.target.as_ref().is_some_and(|old| *old != target);
+            self.is_target_new |= self.target.as_ref() != Some(&target);
             self.target = Some(target);
         }
     }

@@ -17,9 +17,6 @@
 mod beat;
 mod reconcile;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
@@ -140,7 +137,7 @@ impl Member {
     }
 
     pub(super) fn next_time(&self) -> Option<Instant> {
-        if self.phase == Phase::Done || !self.is_active() {
+        if !self.is_active() {
             return None;
         }
         let beat = self.awaited.is_none().then_some(self.beat_due);
@@ -195,7 +192,11 @@ impl Member {
 
     /// Whether there is anything to tell the coordinator.
     fn is_active(&self) -> bool {
-        self.wanted.is_some() && !self.is_stalled || self.is_parting()
+        match self.phase {
+            Phase::Outside | Phase::Inside => self.wanted.is_some() && !self.is_stalled,
+            Phase::Parting | Phase::Leaving => true,
+            Phase::Done => false,
+        }
     }
 
     fn may_stall(&self) -> bool {

@@ -22,7 +22,7 @@ pub(crate) const TRIALS: &[PerClient] = &[("groups::administration", administrat
 
 /// A program that can be a member of a group.
 #[derive(Clone, Copy, PartialEq)]
-enum Member {
+pub(crate) enum Member {
     /// On librdkafka, where that is built in.
     Kps,
     Kcat,
@@ -31,13 +31,13 @@ enum Member {
 }
 
 /// A setting as Java's client names it.
-type Setting = (&'static str, &'static str);
+pub(crate) type Setting = (&'static str, &'static str);
 
 /// Soon missed when it dies.
 const MORTAL: [Setting; 2] = [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "500")];
 
 /// With the protocol of KIP-848, for which the broker says when a member is missed.
-const CONSUMER: [Setting; 1] = [("group.protocol", "consumer")];
+pub(crate) const CONSUMER: [Setting; 1] = [("group.protocol", "consumer")];
 
 impl Member {
     fn all() -> Vec<Self> {
@@ -56,7 +56,7 @@ impl Member {
     }
 
     /// Starts one that prints partition and value of each record, and ends after `count` if there is one.
-    fn start(
+    pub(crate) fn start(
         self,
         kafka: &Kafka,
         topic: &str,
@@ -113,7 +113,7 @@ fn numbers(out: &[u8]) -> BTreeSet<u32> {
 }
 
 /// Ends a member in order.
-fn end(member: Running) -> Output {
+pub(crate) fn end(member: Running) -> Output {
     member.signal(Signal::TERM);
     member.wait()
 }

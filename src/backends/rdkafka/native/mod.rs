@@ -1,4 +1,4 @@
-//! The thin layer over librdkafka's C interface: the only place, with its two children, where
+//! The thin layer over librdkafka's C interface: the only place, with its children, where
 //! `unsafe` is allowed. What leaves it is safe: handles that free themselves, codes as numbers,
 //! events as an enum.
 //!
@@ -6,11 +6,15 @@
 //! look the topic up by name for each record, and read the clock twice a poll (README, benchmarks).
 #![allow(unsafe_code, reason = "librdkafka is a C library; each block says why it is sound")]
 
+mod admin;
 mod consume;
+mod metadata;
 mod produce;
 mod spread;
 
+pub(super) use admin::{AdminError, Described, DescribedMember, ListedGroup, Place, Within};
 pub(super) use consume::{Fetched, Pushed};
+pub(super) use metadata::{Metadata, PartitionMeta, TopicMeta};
 pub(super) use produce::{Outbox, QUEUE_FULL, Report, TIMESTAMP_ZERO};
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -236,30 +240,6 @@ impl Client {
         Ok(Topic { ptr, _client: self.clone() })
     }
 
-    /// Partition ids of one topic or of all, as the brokers have them now.
-    pub(super) fn metadata(&self, topic: Option<&Topic>, wait: Duration) -> Result<Vec<TopicMeta>, Code> {
-        let mut metadata = ptr::null();
-        // SAFETY: on success `metadata` points to a structure that we destroy below, after copying
-        // what we want out of its counted arrays.
-        unsafe {
-            let all = c_int::from(topic.is_none());
-            let only = topic.map_or(ptr::null_mut(), |t| t.ptr.as_ptr());
-            let code = rd::rd_kafka_metadata(self.ptr(), all, only, &mut metadata, millis(wait));
-            if Code::of(code) != Code::NONE {
-                return Err(Code::of(code));
-            }
-            let topics = counted((*metadata).topics, (*metadata).topic_cnt);
-            let found = topics.iter().map(|t| TopicMeta {
-                name: CStr::from_ptr(t.topic).to_string_lossy().into_owned(),
-                error: Code(ptr::addr_of!(t.err).cast::<i32>().read()),
-                partitions: counted(t.partitions, t.partition_cnt).iter().map(|p| p.id).collect(),
-            });
-            let found = found.collect();
-            rd::rd_kafka_metadata_destroy(metadata);
-            Ok(found)
-        }
-    }
-
     /// Replaces the "offsets" of the list, timestamps or -1 (end) and -2 (beginning), by offsets.
     pub(super) fn offsets_for_times(&self, list: &TopicPartitionList, wait: Duration) -> Result<(), Code> {
         // SAFETY: the list is alive and ours.
@@ -418,14 +398,6 @@ fn check(code: rd::rd_kafka_resp_err_t) -> Result<(), Code> {
 
 fn millis(wait: Duration) -> c_int {
     c_int::try_from(wait.as_millis()).unwrap_or(c_int::MAX)
-}
-
-/// A topic as the brokers describe it.
-#[derive(Debug)]
-pub(super) struct TopicMeta {
-    pub(super) name: String,
-    pub(super) error: Code,
-    pub(super) partitions: Vec<i32>,
 }
 
 /// A topic handle; keeps its client alive.
