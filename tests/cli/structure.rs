@@ -28,7 +28,7 @@ const LAYERS: [(&str, u8); 20] = [
 
 /// Words that stand only in these files (a path ends a folder with a slash).
 const ONLY_IN: [(&str, &[&str]); 13] = [
-    ("clap::", &["cli.rs"]),
+    ("clap::", &["cli/"]),
     // The temporary folder's place is the one thing of the environment that is no setting.
     ("std::env::", &["settings/env.rs", "main.rs", "readme.rs", "broker/folder.rs"]),
     // A process is started for the user in one place, where its end and its signals are looked after.
