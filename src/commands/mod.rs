@@ -3,6 +3,7 @@
 mod bench;
 #[cfg(feature = "broker")]
 mod broker;
+mod child;
 mod config;
 #[cfg(feature = "broker")]
 mod embedded;

@@ -36,11 +36,6 @@ impl Latency {
         let _ = self.0.add(&other.0);
     }
 
-    /// How many there are.
-    pub(super) fn count(&self) -> u64 {
-        self.0.len()
-    }
-
     /// A percentile, 0 to 100; 0 without any.
     pub(super) fn percentile(&self, percentile: f64) -> u64 {
         if self.0.is_empty() { 0 } else { self.0.value_at_quantile(percentile / 100.0).min(self.0.max()) }
@@ -161,7 +156,7 @@ mod tests {
     fn histograms_add_up_and_go_through_their_text() {
         let (mut one, other) = (latency(1..=100), latency(901..=1000));
         one.add(&other);
-        assert_eq!((one.count(), one.percentile(50.0), one.percentile(75.0)), (200, 100, 950));
+        assert_eq!((one.figures().count, one.percentile(50.0), one.percentile(75.0)), (200, 100, 950));
         let again = one.figures().latency().unwrap();
         assert_eq!(again.figures(), one.figures());
     }

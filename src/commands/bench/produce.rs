@@ -138,7 +138,9 @@ impl Feed {
         match (amount, &self.schedule) {
             (Amount::Records(n), _) => n.saturating_sub(made),
             // All that fall into the time, also when they are late.
-            (Amount::For(time), Some(schedule)) => schedule.by(nanos(time)).saturating_sub(made),
+            (Amount::For(time), Some(schedule)) => {
+                schedule.by(nanos(time).saturating_sub(1)).saturating_sub(made)
+            }
             (Amount::For(time), None) => {
                 if self.shared.clock.now() < start + nanos(time) {
                     u64::MAX

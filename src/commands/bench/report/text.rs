@@ -3,8 +3,11 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::super::compare::{Comparison, Ratios};
 use super::super::document::{Run, Side};
 use super::super::latency::{Figures, PERCENTILES};
+use super::super::stats::{Ratio, Spread, Verdict};
+use super::Searched;
 use crate::units;
 
 /// The report of a run. Writing to a String does not fail.
@@ -138,6 +141,95 @@ fn latencies(text: &mut String, run: &Run) {
     }
 }
 
+/// The report of several runs: the four rows a person asks about.
+pub(in super::super) fn several(all: &Comparison) -> String {
+    let rounds = all.rounds.iter().map(|round| round.round + 1).max().unwrap_or(0);
+    let mut text = format!("kps bench {}: median (least to most) of {rounds} rounds\n", all.workload);
+    if let Some(run) = all.runs().next() {
+        let _ = writeln!(text, "load        {}", load(run));
+    }
+    let _ = writeln!(
+        text,
+        "{:11} {:>27} {:>27} {:>27} {:>27}",
+        "", "throughput, records/s", "p99 latency, us", "CPU s a million records", "peak memory, MB"
+    );
+    for it in &all.libraries {
+        let _ = writeln!(
+            text,
+            "{:11} {:>27} {:>27} {:>27} {:>27}",
+            it.library,
+            spread(&it.records_per_second, 1.0, 0),
+            spread(&it.p99_us, 1.0, 0),
+            spread(&it.cpu_seconds_per_million, 1.0, 2),
+            spread(&it.peak_memory_bytes, 1e6, 1),
+        );
+    }
+    for it in &all.ratios {
+        let Ratios { records_per_second, p99_us, cpu_seconds_per_million, peak_memory_bytes, .. } = it;
+        let _ = writeln!(text, "{} to {}:", it.library, it.to);
+        for (name, of) in [
+            ("throughput", records_per_second),
+            ("p99 latency", p99_us),
+            ("CPU", cpu_seconds_per_million),
+            ("memory", peak_memory_bytes),
+        ] {
+            let _ = writeln!(text, "  {name:11} {}", ratio(of));
+        }
+    }
+    if !all.differing.is_empty() {
+        text.push_str("settings that are not the same for all:\n");
+    }
+    for it in &all.differing {
+        let values = it
+            .values
+            .iter()
+            .map(|(library, value)| format!("{library}: {}", value.as_deref().unwrap_or("not set")));
+        let _ = writeln!(text, "  {}  {}", it.key, values.collect::<Vec<_>>().join("; "));
+    }
+    text
+}
+
+fn spread(it: &Spread, unit: f64, digits: usize) -> String {
+    let Spread { median, min, max } = it;
+    format!("{:.digits$} ({:.digits$} to {:.digits$})", median / unit, min / unit, max / unit)
+}
+
+/// A ratio and its spread, in words.
+pub(in super::super) fn ratio(it: &Ratio) -> String {
+    let Spread { median, min, max } = it.ratio;
+    let figures = format!("{median:.2} ({min:.2} to {max:.2})");
+    match it.verdict {
+        Verdict::NoDifference => format!("{figures}: no difference, the spreads overlap"),
+        Verdict::More => format!("{figures}: more"),
+        Verdict::Less => format!("{figures}: less"),
+    }
+}
+
+/// What was found by searching.
+pub(in super::super) fn searched(it: &Searched) -> String {
+    let mut text =
+        format!("kps bench latency: the highest rate with a p99 of at most {} us\n", it.p99_limit_us);
+    for step in &it.steps {
+        let verdict = if step.holds { "held" } else { "not held" };
+        let _ = writeln!(
+            text,
+            "{:>12.1}/s  reached {:>12.1}/s  p99 {:>9} us  {verdict}",
+            step.rate, step.reached, step.p99_us
+        );
+    }
+    match it.rate {
+        Some(rate) => {
+            let _ = writeln!(text, "found: {rate:.1}/s");
+        }
+        None => text.push_str("found: none, not even the least that was tried\n"),
+    }
+    if let Some(best) = &it.best {
+        text.push('\n');
+        text.push_str(&run(best));
+    }
+    text
+}
+
 /// Bars of a small histogram, the lowest first.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// So many of them.
@@ -201,6 +293,20 @@ mod tests {
             "end to end       500       900       950       990       999      1000      1000       500\n",
             "verified   1000 sent, 999 received: 1 lost, 0 duplicates, 0 reordered, 0 foreign  NOT CLEAN\n",
             "; the embedded broker's use of both is in these\n",
+        ] {
+            assert!(text.contains(expected), "{expected}\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_comparison_has_four_figures_and_says_what_is_no_difference() {
+        let text = several(&super::super::super::compare::tests::comparison());
+        for expected in [
+            "median (least to most) of 3 rounds\n",
+            "2001 (2000 to 2002)",
+            "throughput  0.50 (0.50 to 0.50): less\n",
+            "p99 latency 1.00 (1.00 to 1.00): no difference, the spreads overlap\n",
+            "  kafka.producer.acks  native: all; rskafka: all (as it is)\n",
         ] {
             assert!(text.contains(expected), "{expected}\n{text}");
         }
