@@ -9,6 +9,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests read the environment themselves")]
 
 mod bad_input;
+mod bench;
 mod conformance;
 mod cross;
 mod differences;
@@ -37,7 +38,7 @@ use differences::DIFFERENCES;
 use harness::app::Library;
 use harness::client::Client;
 use harness::kafka::{Kafka, Kind};
-use harness::{java, kcat, python};
+use harness::{browser, java, kcat, python};
 
 /// More at once only slow each other down: the real broker is one JVM.
 const PARALLEL: usize = 4;
@@ -64,7 +65,8 @@ type Once = (&'static str, fn(&Ctx));
 type PerLibrary = (&'static str, fn(&Ctx, Library));
 type PerClient = (&'static str, fn(&Ctx, Client));
 
-const ONCE: &[&[Once]] = &[peers::TRIALS, cross::ONCE, settings::ONCE, inspect::ONCE, differences::TRIALS];
+const ONCE: &[&[Once]] =
+    &[bench::ONCE, peers::TRIALS, cross::ONCE, settings::ONCE, inspect::ONCE, differences::TRIALS];
 const PER_LIBRARY: &[&[PerLibrary]] = &[
     publish::TRIALS,
     subscribe::TRIALS,
@@ -73,6 +75,7 @@ const PER_LIBRARY: &[&[PerLibrary]] = &[
     exit::TRIALS,
     signals::TRIALS,
     bad_input::TRIALS,
+    bench::TRIALS,
     cross::TRIALS,
     settings::TRIALS,
     restart::TRIALS,
@@ -108,7 +111,7 @@ fn declared() -> Vec<Named> {
 }
 
 fn trials() -> Vec<Trial> {
-    let apart = process::TRIALS.iter().chain(differences::APART);
+    let apart = process::TRIALS.iter().chain(differences::APART).chain(bench::APART);
     let mut trials: Vec<Trial> = apart
         .map(|&(name, run)| {
             Trial::test(name, move || {
@@ -139,6 +142,7 @@ fn missing(name: &str) -> Option<&'static str> {
     java.then(java::missing)
         .or_else(|| has(&["kcat"]).then(kcat::missing))
         .or_else(|| has(&["confluent", "python"]).then(python::missing))
+        .or_else(|| has(&["browser"]).then(browser::missing))
         .flatten()
 }
 

@@ -72,6 +72,7 @@ impl RunTopic {
         let keeper = context.open_keeper(chosen)?;
         let of = if choice.embedded { Cluster::Embedded } else { Cluster::Lasting(&context.stop) };
         let temporary = Temporary::create(keeper, plan.partitions, plan.replicas, of)?;
+        console::say(format!("temporary topic {}: it is deleted at the end", temporary.name()));
         Ok(Self { name: temporary.name().to_owned(), temporary: Some(temporary) })
     }
 }

@@ -336,7 +336,7 @@ mod tests {
     fn intervals_add_up_until_they_are_taken() {
         let shared = Shared::new(1, 1);
         let mut interval = Interval::default();
-        [3, 9].map(|ns| interval.add(ns));
+        [3, 9].into_iter().for_each(|ns| interval.add(ns));
         shared.note(interval);
         shared.note(Interval { records: 1, sum: 4, max: 4 });
         assert_eq!(shared.take_interval(), Interval { records: 3, sum: 16, max: 9 });

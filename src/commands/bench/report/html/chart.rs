@@ -63,7 +63,8 @@ pub(super) fn lines(name: &str, across: Across, unit: &str, series: &[Series]) -
     let mut svg = open(name);
     grid(&mut svg, top, unit, &y);
     for (at, label) in across.ticks(most).into_iter().filter(|(at, _)| *at <= most) {
-        text(&mut svg, (x(at), HEIGHT - BOTTOM + 16.0), "middle", &label);
+        let anchor = if x(at) > WIDTH - 2.0 * RIGHT { "end" } else { "middle" };
+        text(&mut svg, (x(at).min(WIDTH - RIGHT), HEIGHT - BOTTOM + 16.0), anchor, &label);
     }
     text(&mut svg, ((LEFT + WIDTH) / 2.0, HEIGHT - 6.0), "middle", across.label());
     for (n, series) in series.iter().enumerate() {
@@ -235,7 +236,9 @@ mod tests {
     fn numbers_are_short_and_tops_are_round() {
         let cases =
             [(0.0, "0"), (0.5, "0.5"), (1234.0, "1234"), (12_340.0, "12.34k"), (2e6, "2M"), (3.2e9, "3.2G")];
-        cases.map(|(value, text)| assert_eq!(short(value), text));
+        for (value, text) in cases {
+            assert_eq!(short(value), text);
+        }
         assert_eq!([0.0, 0.7, 1.0, 3.0, 450.0, 9001.0].map(round_up), [1.0, 0.8, 1.0, 4.0, 500.0, 10_000.0]);
     }
 }
