@@ -351,8 +351,8 @@ for (const bar of bars) {
 /// The values of the bars of a library.
 #[cfg(feature = "broker")]
 fn drawn(dom: &str, library: &str) -> Vec<f64> {
-    let bars = dom.split(&format!("data-bar=\"{library}\" data-value=\"")).skip(1);
-    bars.map(|rest| rest.split('"').next().unwrap().parse().unwrap()).collect()
+    let bar = format!("data-bar=\"{library}\" data-value=\"");
+    dom.split(&bar).skip(1).map(|rest| rest.split('"').next().unwrap().parse().unwrap()).collect()
 }
 
 #[cfg(feature = "broker")]

@@ -36,9 +36,9 @@ impl Latency {
         let _ = self.0.add(&other.0);
     }
 
-    /// A percentile, 0 to 100; 0 without any.
-    pub(super) fn percentile(&self, percentile: f64) -> u64 {
-        if self.0.is_empty() { 0 } else { self.0.value_at_quantile(percentile / 100.0).min(self.0.max()) }
+    /// The least time that so large a part took no longer than; 0 without any.
+    fn quantile(&self, quantile: f64) -> u64 {
+        if self.0.is_empty() { 0 } else { self.0.value_at_quantile(quantile).min(self.0.max()) }
     }
 
     /// The histogram itself.
@@ -48,17 +48,17 @@ impl Latency {
 
     /// The figures of a report.
     pub(super) fn figures(&self) -> Figures {
-        let at = |percentile| self.percentile(percentile);
+        let at = |quantile| self.quantile(quantile);
         Figures {
             count: self.0.len(),
             min: self.0.min(),
             mean: (self.0.mean() * 10.0).round() / 10.0,
-            p50: at(50.0),
-            p90: at(90.0),
-            p95: at(95.0),
-            p99: at(99.0),
-            p999: at(99.9),
-            p9999: at(99.99),
+            p50: at(0.5),
+            p90: at(0.9),
+            p95: at(0.95),
+            p99: at(0.99),
+            p999: at(0.999),
+            p9999: at(0.9999),
             max: self.0.max(),
             histogram: self.encoded(),
         }
@@ -156,7 +156,7 @@ mod tests {
     fn histograms_add_up_and_go_through_their_text() {
         let (mut one, other) = (latency(1..=100), latency(901..=1000));
         one.add(&other);
-        assert_eq!((one.figures().count, one.percentile(50.0), one.percentile(75.0)), (200, 100, 950));
+        assert_eq!((one.figures().count, one.quantile(0.5), one.quantile(0.75)), (200, 100, 950));
         let again = one.figures().latency().unwrap();
         assert_eq!(again.figures(), one.figures());
     }

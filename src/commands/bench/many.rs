@@ -10,7 +10,7 @@ use super::plan::{self, Plan};
 use super::produce::Amount;
 use super::report::{Files, Report};
 use super::rounds::Program;
-use super::{context, finish, one, summary};
+use super::{context, finish, one, or_signal, summary};
 use crate::backends::{Purpose, available, choose};
 use crate::cli::{Bench, BenchArgs, BenchOutput, Cli, CompareArgs, LoadArgs, Workload};
 use crate::commands::child::Relay;
@@ -52,10 +52,13 @@ pub(super) fn run_child(typed: &str, args: &BenchArgs, load: &LoadArgs, cli: &Cl
     if matches!(&args.what, Bench::Compare(args) if args.workload.is_none()) {
         plan = part_of_round(plan);
     }
-    let (run, exit) = one(&plan, &context, BenchOutput::Json)?;
-    let nowhere = Files { report: None, hlog: None };
-    Report::One(Box::new(run)).publish(BenchOutput::Json, nowhere)?;
-    Ok(exit)
+    let run = || {
+        let (run, exit) = one(&plan, &context, BenchOutput::Json)?;
+        let nowhere = Files { report: None, hlog: None };
+        Report::One(Box::new(run)).publish(BenchOutput::Json, nowhere)?;
+        Ok(exit)
+    };
+    or_signal(run(), &context)
 }
 
 /// A round of `compare`: the amount is that of the pipeline run, the rate that of the latency run.

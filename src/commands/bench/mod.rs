@@ -77,8 +77,22 @@ fn single(workload: Workload, load: &LoadArgs, cli: &Cli) -> Result<Exit> {
     }
     let plan = Plan::new(workload, load)?;
     let context = context(cli)?;
-    let (run, exit) = one(&plan, &context, load.output)?;
-    finish(Report::One(Box::new(run)), load, exit)
+    let run = || {
+        let (run, exit) = one(&plan, &context, load.output)?;
+        finish(Report::One(Box::new(run)), load, exit)
+    };
+    or_signal(run(), &context)
+}
+
+/// A run that was asked to end: what went wrong on the way is told, and does not change the code.
+fn or_signal(exit: Result<Exit>, context: &Context) -> Result<Exit> {
+    match (exit, context.stop.signal()) {
+        (Err(e), Some(signal)) => {
+            console::error(e);
+            Ok(Exit::Signal(signal))
+        }
+        (exit, _) => exit,
+    }
 }
 
 /// A context whose temporary topics go with the terminal, too.

@@ -10,7 +10,7 @@ use super::plan::{self, Plan};
 use super::produce::Amount;
 use super::report::{Report, Searched, Step};
 use super::search::{Next, Search};
-use super::{context, exit, finish, summary};
+use super::{context, exit, finish, or_signal, summary};
 use crate::cli::{BenchOutput, Cli, LatencyArgs, Workload};
 use crate::commands::{Context, Exit};
 use crate::console;
@@ -30,9 +30,12 @@ pub(super) fn find(args: &LatencyArgs, cli: &Cli) -> Result<Exit> {
     }
     let context = context(cli)?;
     let limit_us = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
-    let (searched, exit) = search(&plan, limit_us, &context)?;
-    let exit = if exit == Exit::Done && searched.rate.is_none() { Exit::Failed } else { exit };
-    finish(Report::Searched(Box::new(searched)), &args.load, exit)
+    let run = || {
+        let (searched, exit) = search(&plan, limit_us, &context)?;
+        let exit = if exit == Exit::Done && searched.rate.is_none() { Exit::Failed } else { exit };
+        finish(Report::Searched(Box::new(searched)), &args.load, exit)
+    };
+    or_signal(run(), &context)
 }
 
 /// Tries rates until the highest that holds is found.

@@ -38,7 +38,7 @@ impl Search {
         match (self.held, self.failed) {
             (Some(held), None) => Next::Try(held * 2.0),
             (Some(held), Some(failed)) if failed / held > NEAR => Next::Try((held * failed).sqrt()),
-            (None, Some(failed)) if failed / 2.0 >= LEAST => Next::Try(failed / 2.0),
+            (None, Some(failed)) if failed > LEAST => Next::Try((failed / 2.0).max(LEAST)),
             (held, _) => Next::Found(held),
         }
     }
