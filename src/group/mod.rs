@@ -14,11 +14,11 @@
 //! classic protocol, `ConsumerMembershipManager` and `ConsumerHeartbeatRequestManager` for KIP-848's. Topics
 //! subscribed to by a pattern are resolved by the driver in both.
 //!
-//! - [`classic`]: JoinGroup, SyncGroup, Heartbeat; eager and cooperative (KIP-429), static (KIP-345).
-//! - [`consumer`]: ConsumerGroupHeartbeat (KIP-848).
+//! - `classic`: JoinGroup, SyncGroup, Heartbeat; eager and cooperative (KIP-429), static (KIP-345).
+//! - `consumer`: ConsumerGroupHeartbeat (KIP-848).
 //! - [`assignors`]: who gets what in the classic protocol, one file each.
 //! - [`subscription`], [`assignment`]: what members tell each other there, byte for byte as Java's.
-//! - [`event`], [`action`]: the two sides of the interface.
+//! - `event`, `action`: the two sides of the interface.
 
 mod action;
 pub mod assignment;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::app::{Kps, Library};
 use crate::harness::client::{Ask, Client};
-use crate::harness::kafka::Record;
+use crate::harness::kafka::{Kafka, Kind, Record};
 use crate::harness::process::Running;
 use crate::harness::unique;
 use crate::{Ctx, PerLibrary};
@@ -28,6 +28,7 @@ pub(crate) const TRIALS: &[PerLibrary] = &[
     ("groups::a_full_disk_leaves_nothing_committed", a_full_disk_leaves_nothing_committed),
     ("groups::strategy_and_instance_are_seen_by_java", strategy_and_instance_are_seen_by_java),
     ("groups::a_pattern_in_a_group", a_pattern_in_a_group),
+    ("groups::refused_commits_end_it_and_are_named", refused_commits_end_it_and_are_named),
     ("groups::deleted_records_are_told_once", deleted_records_are_told_once),
     ("groups::partitions_of_ones_own_are_refused", partitions_of_ones_own_are_refused),
 ];
@@ -350,5 +351,29 @@ fn deleted_records_are_told_once(ctx: &Ctx, library: Library) {
         run.code(if policy == "none" { 1 } else { 0 });
         let kept = if policy == "none" { 1 } else { 4 };
         assert_eq!(ctx.kafka().committed(&group, &topic, 0), Some(kept), "{policy}");
+    }
+}
+
+/// A commit that is refused for ever ends the run, wherever it comes: on the interval, or at the end.
+fn refused_commits_end_it_and_are_named(ctx: &Ctx, library: Library) {
+    let kafka = Kafka::start_guarded(ctx.kind);
+    for interval in ["2000", "600000"] {
+        let (topic, group) = (kafka.topic("forbidden", 1), unique("group"));
+        kafka.produce(&topic, &values(&["a", "b"]), json!({}));
+        let interval = format!("auto.commit.interval.ms={interval}");
+        // librdkafka hears of it no earlier than when its session is over.
+        let args =
+            [&EARLIEST[..], &["-g", &group, "-X", &interval, "-X", "session.timeout.ms=6000"]].concat();
+        let reader = Kps::subscribe(&kafka, library, &topic).args(args).spawn();
+        reader.until_stdout(|out| out == b"a\nb\n");
+        kafka.forbid_commits(&group);
+        kafka.produce(&topic, &values(&["c"]), json!({}));
+        if ctx.kind == Kind::Embedded && interval.ends_with("00000") {
+            reader.signal(Signal::INT);
+        }
+        let output = reader.wait().code(5);
+        let upto = [format!("{topic}[0] up to 3"), format!("{topic}[0] up to 2")];
+        assert!(upto.iter().any(|upto| output.err().contains(upto)), "{output}");
+        output.says("not committed");
     }
 }

@@ -1,7 +1,8 @@
 //! Everything `kps` does with a broker, and what brokers do with other clients: one list of trials, run against a real
 //! Apache Kafka and against the embedded broker, through each client.
 //!
-//! One broker of each kind serves all its trials; each uses topics and groups of its own. What a trial needs and the
+//! One broker of each kind serves all its trials; each uses topics and groups of its own. What needs several brokers has a
+//! real cluster. What a trial needs and the
 //! machine does not have makes it ignored, with the reason; with `CI=true` that is a failure. The embedded broker needs
 //! nothing: without Java its trials ask librdkafka what they otherwise ask Java's client.
 #![allow(clippy::unwrap_used, reason = "in a test, to panic is to report")]
@@ -10,8 +11,11 @@
 
 mod bad_input;
 mod bench;
+mod changes;
+mod cluster;
 mod conformance;
 mod cross;
+mod damage;
 mod differences;
 mod exit;
 mod groups;
@@ -37,6 +41,7 @@ use libtest_mimic::{Arguments, Trial};
 use differences::DIFFERENCES;
 use harness::app::Library;
 use harness::client::Client;
+use harness::cluster::Shared;
 use harness::kafka::{Kafka, Kind};
 use harness::{browser, java, kcat, python};
 
@@ -63,6 +68,7 @@ impl Ctx {
 /// Trials as they are declared: `(name, function)`.
 type Once = (&'static str, fn(&Ctx));
 type PerLibrary = (&'static str, fn(&Ctx, Library));
+type OnCluster = (&'static str, fn(&Shared, Library));
 type PerClient = (&'static str, fn(&Ctx, Client));
 
 const ONCE: &[&[Once]] =
@@ -81,6 +87,9 @@ const PER_LIBRARY: &[&[PerLibrary]] = &[
     restart::TRIALS,
     groups::TRIALS,
     members::TRIALS,
+    changes::TRIALS,
+    damage::TRIALS,
+    damage::WITH_GROUPS,
 ];
 /// For libraries that have transactions.
 const WITH_TRANSACTIONS: &[&[PerLibrary]] = &[settings::WITH_TRANSACTIONS];
@@ -120,6 +129,17 @@ fn trials() -> Vec<Trial> {
             })
         })
         .collect();
+    let shared = Arc::new(Shared::default());
+    for library in Library::all() {
+        let native = if library == Library::Native { cluster::NATIVE } else { &[] };
+        for &(name, run) in cluster::TRIALS.iter().chain(native) {
+            let shared = Arc::clone(&shared);
+            trials.push(Trial::test(format!("cluster::{}::{name}", library.name()), move || {
+                run(&shared, library);
+                Ok(())
+            }));
+        }
+    }
     for kind in Kind::all() {
         let ctx = Arc::new(Ctx { kind, kafka: OnceLock::new() });
         for (name, run) in declared() {
@@ -137,7 +157,7 @@ fn trials() -> Vec<Trial> {
 fn missing(name: &str) -> Option<&'static str> {
     let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
     let without_java = Client::all().contains(&Client::Librdkafka);
-    let java = has(&["java"]) || name.starts_with("kafka::");
+    let java = has(&["java"]) || ["kafka::", "cluster::"].iter().any(|kind| name.starts_with(kind));
     let java = java || name.starts_with("embedded::") && !without_java;
     java.then(java::missing)
         .or_else(|| has(&["kcat"]).then(kcat::missing))

@@ -27,8 +27,8 @@ fn libs_tells_what_is_here_and_what_each_can_do() {
         assert!(one["capabilities"].as_object().unwrap().contains_key("groups"), "{one}");
         assert!(!one["performance"].as_str().unwrap().is_empty(), "{one}");
     }
-    assert_eq!(report["libraries"]["rdkafka"]["capabilities"]["groups"], true);
-    assert_eq!(report["libraries"]["rskafka"]["capabilities"]["groups"], false);
+    assert_eq!(report["libraries"]["rskafka"]["capabilities"]["groups"], true);
+    assert_eq!(report["libraries"]["rskafka"]["capabilities"]["transactions"], false);
 
     let text = Kps::new(["libs"]).run().ok().silent().text();
     for library in ALL {
@@ -197,8 +197,6 @@ fn what_rskafka_cannot_do_is_refused_before_any_connection() {
             rdkafka,
         ),
         (&publish, &["-X", "sasl.password=x"], "sasl.password=[hidden]", "-X sasl.password", rdkafka),
-        (&subscribe, &["-g", "g"], "group.id=g", "-g", rdkafka),
-        (&subscribe, &["-X", "group.id=g"], "group.id=g", "-X group.id", rdkafka),
         (&subscribe, &["-X", "client.rack=r"], "client.rack=r", "-X client.rack", both),
         (
             &subscribe,
@@ -240,13 +238,16 @@ fn every_lack_is_told_with_its_place_in_the_file() {
 
 #[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 #[test]
-fn what_no_library_can_do_says_so() {
-    let line = refused(&["subscribe", "t", "-X", "partition.assignment.strategy=sticky"]);
-    assert!(
-        line.starts_with("partition.assignment.strategy=sticky (-X partition.assignment.strategy): "),
-        "{line}"
-    );
-    assert!(line.contains("no library here can"), "{line}");
+fn what_no_library_can_do_names_what_each_lacks() {
+    let line =
+        refused(&["subscribe", "t", "-X", "partition.assignment.strategy=sticky", "-X", "rdkafka.debug=all"]);
+    for library in Library::all() {
+        let lack = match library {
+            Library::Rdkafka => "partition.assignment.strategy=sticky (-X partition.assignment.strategy)",
+            Library::Native | Library::Rskafka => "rdkafka.debug (-X rdkafka.debug)",
+        };
+        assert!(line.contains(&format!("{lack}: {} cannot do this", library.name())), "{line}");
+    }
 }
 
 #[cfg(all(feature = "rdkafka", feature = "rskafka"))]
@@ -254,11 +255,15 @@ fn what_no_library_can_do_says_so() {
 fn auto_takes_the_library_that_can() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("n.json");
-    std::fs::write(&file, r#"{"source": "t", "group_id": "g"}"#).unwrap();
+    std::fs::write(&file, r#"{"source": "t", "consumer_config": {"isolation_level": "read_uncommitted"}}"#)
+        .unwrap();
     let file = file.to_str().unwrap();
-    // This form's own default is rskafka, which has no groups.
+    // This form's own default is rskafka, which reads what is committed.
     let line = one_line(Kps::new(["subscribe", "--props", file]).dir(dir.path()), 2);
-    assert!(line.starts_with("group.id=g (") && line.ends_with("--library rdkafka can"), "{line}");
+    assert!(
+        line.starts_with("isolation.level=read_uncommitted (") && line.contains("--library rdkafka"),
+        "{line}"
+    );
     let port = crate::unreachable::closed_port();
     let args = ["subscribe", "--props", file, "--library", "auto", "-b", &port];
     let line = one_line(Kps::new(args).dir(dir.path()), 4);

@@ -40,8 +40,18 @@ const ONLY_IN: [(&str, &[&str]); 13] = [
     ("rdkafka_sys", &["backends/rdkafka/"]),
     ("::rdkafka::", &["backends/rdkafka/"]),
     ("::rskafka::", &["backends/rskafka/"]),
-    ("tokio::", &["backends/native/", "backends/rskafka/", "backends/wired/", "broker/", "wire/net/"]),
-    ("wire::net", &["backends/native/", "backends/wired/", "wire/net/"]),
+    (
+        "tokio::",
+        &[
+            "backends/grouped/",
+            "backends/native/",
+            "backends/rskafka/",
+            "backends/wired/",
+            "broker/",
+            "wire/net/",
+        ],
+    ),
+    ("wire::net", &["backends/grouped/", "backends/native/", "backends/wired/", "wire/net/"]),
     ("unsafe {", &["backends/rdkafka/native/"]),
 ];
 

@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.stream.Collectors;
@@ -28,6 +29,7 @@ import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.ConsumerGroupDescription;
 import org.apache.kafka.clients.admin.GroupListing;
 import org.apache.kafka.clients.admin.MemberDescription;
+import org.apache.kafka.clients.admin.NewPartitionReassignment;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
@@ -41,14 +43,22 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.clients.producer.internals.BuiltInPartitioner;
+import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.Node;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.TopicPartitionInfo;
+import org.apache.kafka.common.acl.AccessControlEntry;
+import org.apache.kafka.common.acl.AclBinding;
+import org.apache.kafka.common.acl.AclOperation;
+import org.apache.kafka.common.acl.AclPermissionType;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.header.internals.RecordHeader;
 import org.apache.kafka.common.protocol.Errors;
+import org.apache.kafka.common.resource.PatternType;
+import org.apache.kafka.common.resource.ResourcePattern;
+import org.apache.kafka.common.resource.ResourceType;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.utils.Exit;
@@ -113,6 +123,8 @@ final class Helper {
             case "describe_topic" -> describeTopic(request.get("topic").asText());
             case "create_partitions" -> createPartitions(request);
             case "delete_topic" -> deleteTopic(request);
+            case "move_leader" -> moveLeader(request);
+            case "await_in_sync" -> awaitInSync(request);
             case "topic_config" -> topicConfig(request.get("topic").asText());
             case "begin_offsets" -> offsets(request.get("topic").asText(), OffsetSpec.earliest());
             case "end_offsets" -> offsets(request.get("topic").asText(), OffsetSpec.latest());
@@ -128,17 +140,25 @@ final class Helper {
             case "committed" -> committed(request.get("group").asText());
             case "set_committed" -> setCommitted(request);
             case "delete_offsets" -> deleteOffsets(request);
+            case "deny_group" -> denyGroup(request.get("group").asText());
             case "remove_members" -> removeMembers(request.get("group").asText());
             case "tool" -> tool(request);
             default -> throw new IllegalArgumentException("unknown request: " + name);
         };
     }
 
-    /** {@code topic, partitions, replication, config}; returns when every partition answers, not only when the controller has it. */
+    /**
+     * {@code topic, partitions, replication, config}, or for the first two the brokers of each partition, {@code
+     * replicas: [[1, 2], [2, 1]]}; returns when every partition answers, not only when the controller has it.
+     */
     private JsonNode createTopic(JsonNode request) throws Exception {
         String topic = request.get("topic").asText();
         short replication = (short) request.path("replication").asInt(1);
-        NewTopic created = new NewTopic(topic, request.path("partitions").asInt(1), replication);
+        Map<Integer, List<Integer>> replicas = new HashMap<>();
+        for (JsonNode of : request.path("replicas")) replicas.put(replicas.size(), integers(of));
+        NewTopic created = replicas.isEmpty()
+                ? new NewTopic(topic, request.path("partitions").asInt(1), replication)
+                : new NewTopic(topic, replicas);
         created.configs(strings(request.path("config")));
         admin.createTopics(List.of(created)).all().get();
         long deadline = System.nanoTime() + PATIENCE.toNanos();
@@ -175,6 +195,47 @@ final class Helper {
         NewPartitions total = NewPartitions.increaseTo(request.get("total").asInt());
         admin.createPartitions(Map.of(request.get("topic").asText(), total)).all().get();
         return JSON.nullNode();
+    }
+
+    /** {@code topic, partition, to}: makes broker {@code to}, one of the replicas, the first of them and the leader. */
+    private JsonNode moveLeader(JsonNode request) throws Exception {
+        TopicPartition partition = partition(request);
+        int to = request.get("to").asInt();
+        List<Integer> order = new ArrayList<>(List.of(to));
+        for (Node replica : described(partition).replicas()) {
+            if (replica.id() != to) order.add(replica.id());
+        }
+        NewPartitionReassignment target = new NewPartitionReassignment(order);
+        admin.alterPartitionReassignments(Map.of(partition, Optional.of(target))).all().get();
+        await(() -> described(partition).replicas().get(0).id() == to);
+        await(() -> {
+            admin.electLeaders(ElectionType.PREFERRED, Set.of(partition)).partitions().get();
+            Node leader = described(partition).leader();
+            return leader != null && leader.id() == to;
+        });
+        return JSON.nullNode();
+    }
+
+    /** {@code topic, count}: returns when so many replicas of each partition are in sync, no more and no fewer. */
+    private JsonNode awaitInSync(JsonNode request) throws Exception {
+        int count = request.get("count").asInt();
+        List<TopicPartition> partitions = partitions(request.get("topic").asText());
+        for (TopicPartition partition : partitions) await(() -> described(partition).isr().size() == count);
+        return JSON.nullNode();
+    }
+
+    private TopicPartitionInfo described(TopicPartition of) throws Exception {
+        String topic = of.topic();
+        return admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).partitions().get(of.partition());
+    }
+
+    /** Nobody tells a client of such changes: it has to ask again and again. */
+    private static void await(Callable<Boolean> reached) throws Exception {
+        long deadline = System.nanoTime() + PATIENCE.toNanos();
+        while (!reached.call()) {
+            if (System.nanoTime() > deadline) throw new IllegalStateException("the cluster did not get there");
+            Thread.sleep(20);
+        }
     }
 
     /** All settings of a topic by name. */
@@ -325,6 +386,15 @@ final class Helper {
         return answer;
     }
 
+    /** Nobody may read the group any more, nor be in it. */
+    private JsonNode denyGroup(String group) throws Exception {
+        ResourcePattern pattern = new ResourcePattern(ResourceType.GROUP, group, PatternType.LITERAL);
+        AccessControlEntry nobody =
+                new AccessControlEntry("User:*", "*", AclOperation.READ, AclPermissionType.DENY);
+        admin.createAcls(List.of(new AclBinding(pattern, nobody))).all().get();
+        return JSON.nullNode();
+    }
+
     /** All of them; those who live join again. */
     private JsonNode removeMembers(String group) throws Exception {
         admin.removeMembersFromConsumerGroup(group, new RemoveMembersFromConsumerGroupOptions()).all().get();
@@ -420,6 +490,12 @@ final class Helper {
         Map<String, String> map = new HashMap<>();
         object.properties().forEach(field -> map.put(field.getKey(), field.getValue().asText()));
         return map;
+    }
+
+    private static List<Integer> integers(JsonNode array) {
+        List<Integer> list = new ArrayList<>();
+        array.forEach(one -> list.add(one.asInt()));
+        return list;
     }
 
     private static byte[] bytes(JsonNode base64) {

@@ -76,6 +76,8 @@ pub(super) struct Driver {
     subscribed: Option<BTreeSet<Arc<str>>>,
     view: Arc<group::Topics>,
     learning: Option<Ticket>,
+    /// The last generation that the application was told of.
+    generation: i32,
     pub(super) starts: Starts,
     /// Assigned partitions whose start is not told yet, with the number of the assignment.
     pub(super) opening: HashMap<TopicPartition, u64>,
@@ -113,6 +115,7 @@ impl Driver {
             subscribed: None,
             view: Arc::default(),
             learning: None,
+            generation: -1,
             starts: Starts::new(Arc::new(|_| None)),
             opening: HashMap::new(),
             assignments: 0,
@@ -235,6 +238,12 @@ impl Driver {
         self.note_poll();
         let actions = self.member.step(event, Instant::now());
         self.act(actions);
+        // Whoever waits for partitions learns that there are none for it in this generation, or not yet.
+        let generation = self.member.identity().generation;
+        if generation >= 0 && generation != self.generation {
+            self.app.tell(Told::Assigned(Vec::new()));
+        }
+        self.generation = generation;
     }
 
     fn act(&mut self, actions: Vec<Action>) {

@@ -14,6 +14,8 @@ const ALWAYS: &[(&str, &str)] = &[
     ("socket.nagle.disable", "true"),
     ("log.queue", "true"),
     ("log.thread.name", "false"),
+    // How long a topic may be unknown, as with the other libraries: it may have been created a moment ago.
+    ("topic.metadata.propagation.max.ms", "5000"),
 ];
 
 /// The same for publishing.

@@ -3,6 +3,7 @@
 mod config;
 mod ends;
 mod errors;
+mod group;
 mod inspector;
 mod keeper;
 mod native;

@@ -300,16 +300,21 @@ impl Run {
         Ok(())
     }
 
-    /// Goes on behind a record that cannot be decoded.
+    /// Goes on behind a record that cannot be decoded. A library that tells the first offset of a batch tells it again
+    /// for each one in it.
     fn step_over(&mut self, subscriber: &mut dyn Subscriber, e: Error) -> backends::Result<()> {
         let Some((tp, offset)) = e.record() else { return Err(e) };
-        console::warn(format!("skipped: {e}"));
-        self.printer.positions.at(&tp.topic, tp.partition).advance(offset + 1);
+        let position = self.printer.positions.at(&tp.topic, tp.partition);
+        let next = position.behind(*offset);
+        position.advance(next);
+        if next == offset.saturating_add(1) {
+            console::warn(format!("skipped: {e}"));
+        }
         if self.grouped {
             return Ok(());
         }
         subscriber.unassign(std::slice::from_ref(tp))?;
-        subscriber.assign(&vec![(tp.clone(), offset + 1)])
+        subscriber.assign(&vec![(tp.clone(), next)])
     }
 
     /// Writes, commits and leaves.

@@ -36,6 +36,11 @@ impl Position {
         offset < self.stop
     }
 
+    /// The offset to go on from when that at `offset` cannot be read: always one further than before.
+    pub(super) fn behind(&self, offset: i64) -> i64 {
+        offset.max(self.next).saturating_add(1)
+    }
+
     /// All below `next` is in the output buffer or does not exist; never beyond the stop.
     pub(super) fn advance(&mut self, next: i64) {
         self.next = self.next.max(next.min(self.stop));
@@ -80,16 +85,22 @@ impl Positions {
     }
 
     /// The partition, added if it is new.
+    #[inline]
     pub(super) fn at(&mut self, topic: &str, partition: i32) -> &mut Position {
         let hit =
             self.all.get(self.last).is_some_and(|p| p.tp.partition == partition && is(&p.tp.topic, topic));
         if !hit {
-            self.last = self.find(topic, partition).unwrap_or_else(|| {
-                self.add(TopicPartition { topic: topic.into(), partition }, self.stop_of_new, false);
-                self.all.len() - 1
-            });
+            self.turn_to(topic, partition);
         }
         &mut self.all[self.last]
+    }
+
+    #[inline(never)]
+    fn turn_to(&mut self, topic: &str, partition: i32) {
+        self.last = self.find(topic, partition).unwrap_or_else(|| {
+            self.add(TopicPartition { topic: topic.into(), partition }, self.stop_of_new, false);
+            self.all.len() - 1
+        });
     }
 
     /// True when every partition of this run (in a group: every one assigned to this member) is at
@@ -202,6 +213,16 @@ mod tests {
         all.at("t", 0).advance(9);
         all.mark_written();
         assert!(all.committable(None).is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_passed_over_one_by_one() {
+        let mut all = Positions::new(false);
+        let position = all.at("t", 0);
+        for (told, next) in [(5, 6), (5, 7), (5, 8), (20, 21)] {
+            assert_eq!(position.behind(told), next);
+            position.advance(next);
+        }
     }
 
     #[test]

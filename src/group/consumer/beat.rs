@@ -99,7 +99,7 @@ impl Member {
         self.phase = Phase::Inside;
         if let Some(assignment) = &answer.assignment {
             let target = ids(&assignment.topic_partitions);
-            self.is_target_new |= self.target.as_ref() != Some(&target);
+            self.is_target_new |= target != *self.target.as_ref().unwrap_or(&self.held);
             self.target = Some(target);
         }
     }

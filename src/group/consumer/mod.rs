@@ -297,9 +297,10 @@ impl Member {
         }
     }
 
-    /// Tells everything once more after a while.
+    /// Tells everything once more after a while. What it is to have comes back with the answer; it takes nothing
+    /// before that, as the answer that was missed may have said that it is not to have it any more.
     fn again(&mut self, now: Instant) {
-        self.told = None;
+        (self.told, self.target) = (None, None);
         self.beat_due = now + self.terms.retry_backoff;
     }
 

@@ -73,7 +73,7 @@ fn outcome(desk: &mut Desk) -> (Outcome, Noted) {
         None => Stays,
         Some(Action::Send { request: Request::Join(_), .. }) if in_time.is_none() => JoinsLater,
         Some(Action::Send { request: Request::Join(it), .. }) if it.member_id == "m1" => Joins("m1"),
-        Some(Action::Send { request: Request::Join(it), .. }) if it.member_id == "" => Joins(""),
+        Some(Action::Send { request: Request::Join(it), .. }) if it.member_id.is_empty() => Joins(""),
         Some(Action::Send { request: Request::Heartbeat(_), .. }) if in_time.is_none() => BeatsSoon,
         Some(Action::Send { request: Request::Leave(_), .. }) if in_time.is_none() => LeavesLater,
         Some(Action::Revoke { .. }) => GivesUp,

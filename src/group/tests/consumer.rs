@@ -122,11 +122,8 @@ fn a_join_tells_everything_and_what_follows_only_news() {
     };
     assert_eq!(request, expected);
     assert_eq!(desk.member.identity(), Identity::default());
+    // Nothing, as it has.
     desk.take(ticket, 1, Some(&[]));
-    // It says that it has what it is to have: nothing.
-    let (ticket, request) = desk.beat();
-    assert_eq!(owned(&request), Some(vec![]));
-    desk.take(ticket, 1, None);
     let identity = Identity { generation: 1, member_id: "me".into(), instance_id: None };
     assert_eq!(desk.member.identity(), identity);
     desk.pass(EVERY);
@@ -208,6 +205,27 @@ fn topics_without_a_name_are_asked_for_and_taken_when_they_have_one() {
     desk.tell(Event::Topics(Arc::new(known)));
     assert_eq!(desk.next(), Action::Assign(places("new", 0..1)));
     assert_eq!(owned(&desk.beat().1), Some(vec![(1, 0), (9, 0)]));
+}
+
+/// It says that it does not have the partition, so the coordinator may give it to another at once.
+#[test]
+fn nothing_is_taken_after_an_answer_was_missed_until_the_next() {
+    let (mut desk, ticket) = Desk::begin(consumer());
+    desk.take(ticket, 1, Some(&[(9, &[0])]));
+    let ticket = desk.asked();
+    let (beat, _) = desk.beat();
+    desk.tell(Event::Failed(beat, Failure::Disconnected));
+    desk.tell(Event::Learned(ticket, topics(&[("a", 1), ("b", 1)])));
+    let known = BTreeMap::from([(Arc::from("t"), Topic { id: Uuid([9; 16]), partitions: 1 })]);
+    desk.tell(Event::Topics(Arc::new(known)));
+    assert_eq!(desk.next(), Action::ForgetCoordinator);
+    desk.nothing();
+    desk.pass(BACKOFF);
+    let (ticket, request) = desk.beat();
+    assert!(is_full(&request) && owned(&request) == Some(vec![]));
+    desk.nothing();
+    desk.take(ticket, 1, Some(&[(9, &[0])]));
+    assert_eq!(desk.next(), Action::Assign(places("t", 0..1)));
 }
 
 #[test]
@@ -321,6 +339,7 @@ fn a_static_member_waits_for_its_name_if_it_may_hold_it_itself() {
     desk.pass(BACKOFF);
     let (ticket, _) = desk.beat();
     desk.take(ticket, 1, Some(&[]));
+    desk.pass(EVERY);
     let (ticket, _) = desk.beat();
     // It is in: whoever has the name now is another.
     desk.refuse(ticket, 111);

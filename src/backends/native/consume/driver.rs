@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -24,6 +24,9 @@ use crate::wire::net::{self, Answer, Cluster, Kind, Metadata, OffsetQuery, Purpo
 /// Longer than anything is waited for.
 const FAR: Duration = Duration::from_secs(3600);
 
+/// How long taking leave may hold up the end.
+pub(super) const FAREWELL: Duration = Duration::from_millis(100);
+
 /// What the command's thread asks for.
 #[derive(Debug)]
 pub(super) enum Order {
@@ -31,6 +34,8 @@ pub(super) enum Order {
     Assign(Vec<(Arc<Assigned>, i64)>),
     /// Not to read them any more.
     Unassign(Vec<TopicPartition>),
+    /// To take leave of the brokers. The sender is dropped when that is done.
+    Leave(oneshot::Sender<()>),
 }
 
 /// How long things may take.
@@ -47,7 +52,7 @@ pub(super) struct Limits {
 enum Done {
     Answered(i32, net::Result<Answer>),
     Found(Id, Result<i64, Fault>),
-    /// Metadata was asked for. What is new in it comes another way.
+    /// Metadata was asked for.
     Refreshed,
 }
 
@@ -111,14 +116,12 @@ impl Driver {
             tokio::select! {
                 biased;
                 order = self.orders.recv() => match order {
+                    Some(Order::Leave(_done)) => return self.leave().await,
                     Some(order) => self.obey(order),
                     None => return,
                 },
                 Some(Ok(done)) = self.tasks.join_next() => self.take(done),
-                Ok(()) = self.metadata.changed() => {
-                    let view = Arc::clone(&self.metadata.borrow_and_update());
-                    self.fetcher.learn(view, Instant::now());
-                }
+                Ok(()) = self.metadata.changed() => self.learn(Instant::now()),
                 () = self.room.freed(), if !has_room => {}
                 () = sleep_until(alarm) => self.fetcher.tick(Instant::now()),
             }
@@ -133,7 +136,23 @@ impl Driver {
                     self.fetcher.remove(&tp.topic, tp.partition);
                 }
             }
+            Order::Leave(_) => {}
         }
+    }
+
+    /// Ends the sessions, over connections that no long poll holds up.
+    async fn leave(self) {
+        let mut asked = JoinSet::new();
+        for ask in self.fetcher.farewells() {
+            let (cluster, terms) = (self.cluster.clone(), Arc::clone(&self.terms));
+            let deadline = Instant::now() + FAREWELL;
+            asked.spawn(async move {
+                let request = ask.request(&terms);
+                cluster.ask(ask.broker, Purpose::Control, &request, deadline).await
+            });
+        }
+        // Who does not answer forgets the session in time.
+        while asked.join_next().await.is_some() {}
     }
 
     fn take(&mut self, done: Done) {
@@ -142,8 +161,17 @@ impl Driver {
             Done::Answered(at, Ok(answer)) => self.answered(at, answer, now),
             Done::Answered(at, Err(why)) => self.fetcher.failed(at, &why, now),
             Done::Found(id, found) => self.fetcher.found(id, found, now),
-            Done::Refreshed => self.is_refreshing = false,
+            Done::Refreshed => {
+                self.is_refreshing = false;
+                self.learn(now);
+                self.fetcher.refreshed(now);
+            }
         }
+    }
+
+    fn learn(&mut self, now: Instant) {
+        let view = Arc::clone(&self.metadata.borrow_and_update());
+        self.fetcher.learn(view, now);
     }
 
     fn answered(&mut self, at: i32, answer: Answer, now: Instant) {

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::super::TOPIC_WAIT;
-use super::driver::{Limits, Order};
+use super::driver::{FAREWELL, Limits, Order};
 use super::frame::{Assigned, Told};
 use super::inbox::Inbox;
 use super::reader::{Read, Reader, Taker};
@@ -250,6 +252,10 @@ impl Subscriber for NativeSubscriber {
     }
 
     fn close(mut self: Box<Self>, _deadline: Instant, _sink: &mut dyn RecordSink) -> Result<()> {
+        let (done, left) = oneshot::channel();
+        if self.order(Order::Leave(done)).is_ok() {
+            let _ = self.block_on(async { timeout(FAREWELL, left).await })?;
+        }
         self.stop();
         Ok(())
     }

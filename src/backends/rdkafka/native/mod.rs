@@ -7,6 +7,7 @@
 #![allow(unsafe_code, reason = "librdkafka is a C library; each block says why it is sound")]
 
 mod admin;
+mod aside;
 mod consume;
 mod metadata;
 mod produce;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use ::rdkafka::bindings as rd;
 use ::rdkafka::topic_partition_list::TopicPartitionList;
 
+use self::aside::Aside;
 use self::spread::Spread;
 
 /// A librdkafka error code (negative: its own; positive: the protocol's), kept as a number because
@@ -117,6 +119,7 @@ impl Drop for EventPtr {
 struct Handle(
     NonNull<rd::rd_kafka_t>,
     #[allow(dead_code, reason = "kept for the call-back")] Option<Box<Spread>>,
+    Box<Aside>,
 );
 
 // SAFETY: librdkafka's handles may be used from any thread (its INTRODUCTION.md, "Threads").
@@ -184,18 +187,25 @@ impl Client {
             if let Some(spread) = &spread {
                 spread.install(conf);
             }
+            let aside = Box::<Aside>::default();
+            aside.install(conf);
             let rk = rd::rd_kafka_new(kind, conf, reason.as_mut_ptr(), 512);
             let Some(rk) = NonNull::new(rk) else {
                 rd::rd_kafka_conf_destroy(conf);
                 return Err(Refused { name: String::new(), reason: text(reason.as_ptr()) });
             };
             rd::rd_kafka_set_log_queue(rk.as_ptr(), ptr::null_mut());
-            Ok(Self { handle: Arc::new(Handle(rk, spread)) })
+            Ok(Self { handle: Arc::new(Handle(rk, spread, aside)) })
         }
     }
 
     fn ptr(&self) -> *mut rd::rd_kafka_t {
         self.handle.0.as_ptr()
+    }
+
+    /// An error of a partition that no queue has told, the last one if there were several.
+    pub(super) fn told_aside(&self) -> Option<(Code, String)> {
+        self.handle.2.take()
     }
 
     /// The queue of errors, logs and delivery reports.

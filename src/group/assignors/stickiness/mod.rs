@@ -1,6 +1,9 @@
 //! What `sticky` and `cooperative-sticky` have in common (Java's `AbstractStickyAssignor`): shares that are as
 //! even as can be, and among these such that members keep as much of what they have as possible.
 //!
+//! One thing of Java's is not here: it gives partitions back to members that had them in an earlier generation
+//! and do not want their topic any more, or fails if such a member takes no part.
+//!
 //! - [`claims`]: who has what, when members say different things.
 //! - [`even`]: all members want the same topics.
 //! - [`uneven`]: they do not.

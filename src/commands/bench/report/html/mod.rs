@@ -118,7 +118,7 @@ fn found(searched: &Searched) -> String {
 }
 
 fn section(html: &mut String, title: &str, content: &str) {
-    let _ = write!(html, "<section><h2>{}</h2>{content}</section>\n", escape(title));
+    let _ = writeln!(html, "<section><h2>{}</h2>{content}</section>", escape(title));
 }
 
 /// Records a second between each two samples; both directions of each run.
