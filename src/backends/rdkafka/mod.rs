@@ -7,6 +7,7 @@ mod group;
 mod inspector;
 mod native;
 mod publisher;
+mod rebalance;
 mod split;
 mod subscriber;
 
