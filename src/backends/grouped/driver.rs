@@ -148,6 +148,7 @@ impl Driver {
                 self.topics = Some(topics);
                 self.refresh();
             }
+            Order::Look => self.refresh(),
             Order::Polled => self.note_poll(),
             Order::Released(ticket) => self.step(Event::Released(ticket)),
             Order::Commit(number, offsets, deadline) => self.commit(number, offsets, deadline),

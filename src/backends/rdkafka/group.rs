@@ -25,7 +25,8 @@ pub(super) struct Group {
 pub(super) struct Following {
     pub(super) pattern: regex::Regex,
     pub(super) names: BTreeSet<String>,
-    pub(super) looked: Instant,
+    /// When they were looked for; none if that is due.
+    pub(super) looked: Option<Instant>,
 }
 
 impl Following {

@@ -85,8 +85,8 @@ impl RdkafkaSubscriber {
         let Some(following) = self.group.as_mut().and_then(|group| group.following.as_mut()) else {
             return Ok(wait);
         };
-        if following.looked.elapsed() >= every {
-            following.looked = Instant::now();
+        if following.looked.is_none_or(|looked| looked.elapsed() >= every) {
+            following.looked = Some(Instant::now());
             // If nobody answers it is asked again the next time.
             if let Ok(there) = self.client.metadata(None, LOOK_WAIT) {
                 let names = following.matching(there.topics);

@@ -183,6 +183,10 @@ impl RdkafkaSubscriber {
                     None => self.log.line(level, &line),
                 },
                 Event::Error { code: MAX_POLL_EXCEEDED, .. } => sink.warn(STALLED),
+                Event::Error { code: UNKNOWN_TOPIC_OR_PART, reason, .. } => {
+                    let told = reason.strip_prefix("Subscribed topic not available: ").unwrap_or(&reason);
+                    self.topic_gone(told.split(':').next().unwrap_or(told), sink);
+                }
                 event => match serve(event, &mut self.outage.health, &self.log) {
                     Some(Event::Assign(parts, event)) => self.assigned(parts, &event, sink)?,
                     Some(Event::Revoke(parts, event)) => self.revoked(parts, &event, sink)?,
@@ -194,7 +198,12 @@ impl RdkafkaSubscriber {
 
     fn check_health(&mut self, sink: &mut dyn RecordSink) -> Result<()> {
         if let Some((code, reason)) = self.client.told_aside() {
-            self.note_aside(code, &reason)?;
+            self.note_aside(code, &reason, sink);
+        }
+        if let Some((gone, since)) = &self.outage.gone
+            && since.elapsed() >= GONE_WAIT
+        {
+            return Err(unknown_topic(gone));
         }
         let health = &mut self.outage.health;
         if let Some((code, reason)) = &health.fatal {
@@ -219,15 +228,28 @@ impl RdkafkaSubscriber {
     }
 
     /// An error of a partition: `TOPIC [PARTITION]: REASON`. librdkafka repeats it each time it has asked the brokers.
-    fn note_aside(&mut self, code: Code, reason: &str) -> Result<()> {
+    fn note_aside(&mut self, code: Code, reason: &str, sink: &mut dyn RecordSink) {
         self.log.line(LOG_ERROR, reason);
-        let of =
-            |topic: &&Arc<str>| reason.strip_prefix(&***topic).is_some_and(|rest| rest.starts_with(" ["));
-        let Some(topic) = self.topics.keys().find(of).filter(|_| code == UNKNOWN_TOPIC_OR_PART) else {
-            return Ok(());
-        };
-        let (gone, since) = self.outage.gone.get_or_insert_with(|| (Arc::clone(topic), Instant::now()));
-        if since.elapsed() >= GONE_WAIT { Err(unknown_topic(gone)) } else { Ok(()) }
+        if code != UNKNOWN_TOPIC_OR_PART {
+            return;
+        }
+        let topic = reason.rsplit_once(" [").map_or(reason, |(topic, _)| topic);
+        if self.topics.contains_key(topic) || self.group.is_some() {
+            self.topic_gone(topic, sink);
+        }
+    }
+
+    /// A topic is not there any more.
+    fn topic_gone(&mut self, topic: &str, sink: &mut dyn RecordSink) {
+        match self.group.as_mut().and_then(|group| group.following.as_mut()) {
+            // One of several: the others are read on.
+            Some(following) => {
+                if following.looked.take().is_some() && following.names.contains(topic) {
+                    sink.warn(&unknown_topic(topic).to_string());
+                }
+            }
+            None => drop(self.outage.gone.get_or_insert_with(|| (topic.into(), Instant::now()))),
+        }
     }
 
     /// Pushes what was fetched; an error of a partition ends it unless it passes by itself.
@@ -348,8 +370,11 @@ impl Subscriber for RdkafkaSubscriber {
         let (names, following) = match topics {
             Topics::Names(names) => (names.iter().cloned().collect(), None),
             Topics::Pattern(pattern) => {
-                let mut following =
-                    Following { pattern: pattern.clone(), names: BTreeSet::new(), looked: Instant::now() };
+                let mut following = Following {
+                    pattern: pattern.clone(),
+                    names: BTreeSet::new(),
+                    looked: Some(Instant::now()),
+                };
                 let there = connect(&self.client, &self.events, None, &self.settings, &self.log)?;
                 following.names = following.matching(there.topics);
                 (following.names.clone(), Some(following))
