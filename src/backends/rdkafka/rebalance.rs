@@ -32,6 +32,7 @@ impl RdkafkaSubscriber {
             if let Some(queue) = self.client.partition_queue(&topic, partition) {
                 queue.forward(&self.data);
             }
+            self.ends.assigned(&topic, partition);
             told.push(tp);
         }
         self.client.rebalance(Some(&list), event).map_err(|e| rebalance_failed(&e))?;
@@ -57,7 +58,7 @@ impl RdkafkaSubscriber {
         let offsets = sink.revoked(&gone, lost);
         let committed = if lost { Ok(()) } else { self.commit(&offsets) };
         self.fetched.discard(|topic, partition| parts.iter().any(|(t, p, _)| t == topic && *p == partition));
-        gone.iter().for_each(|tp| self.ends.left(&tp.topic, tp.partition));
+        gone.iter().for_each(|tp| self.ends.revoked(&tp.topic, tp.partition));
         if let Some(group) = &mut self.group {
             group.assigned.retain(|tp| !gone.contains(tp));
             group.is_handed_over &= !group.assigned.is_empty();
