@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::groups::{EARLIEST, describe, member, wait_for_members, wait_until};
+use crate::groups::{EARLIEST, describe, member, wait_for_members, wait_for_members_of, wait_until};
 use crate::harness::app::{Kps, Library};
 use crate::harness::client::Client;
-use crate::harness::kafka::Record;
+use crate::harness::kafka::{Kafka, Record};
 use crate::harness::process::Running;
 use crate::harness::unique;
 use crate::{Ctx, PerLibrary};
@@ -24,6 +24,9 @@ pub(crate) const TRIALS: &[PerLibrary] = &[
     ("members::java_removes_one_and_it_joins_again", java_removes_one_and_it_joins_again),
     ("members::new_topics_and_partitions_join", new_topics_and_partitions_join),
     ("members::one_without_partitions_ends_with_exit", one_without_partitions_ends_with_exit),
+    ("members::a_broker_that_comes_back_finds_them_again", a_broker_that_comes_back_finds_them_again),
+    ("members::a_second_of_the_same_instance_ends_the_first", a_second_of_the_same_instance_ends_the_first),
+    ("members::a_deleted_topic_leaves_the_others", a_deleted_topic_leaves_the_others),
     ("members::those_who_start_at_the_end_lose_nothing", those_who_start_at_the_end_lose_nothing),
 ];
 
@@ -295,4 +298,82 @@ fn those_who_start_at_the_end_lose_nothing(ctx: &Ctx, library: Library) {
     let second = join();
     second.until_stdout(|out| numbers(out) == [5, 6, 7, 8, 9]);
     end_with_each_once(vec![second], Vec::new(), 5..10);
+}
+
+fn a_broker_that_comes_back_finds_them_again(ctx: &Ctx, library: Library) {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Kafka::start_in(ctx.kind, dir.path(), None);
+    let (topic, group, address) = (first.topic("back", 2), unique("group"), first.address().to_owned());
+    let args =
+        [&EARLIEST[..], &["-g", &group, "-X", "auto.commit.interval.ms=100", "-f", r"%p %s\n"]].concat();
+    let join = || Kps::subscribe(&first, library, &topic).args(&args).spawn();
+    let members = [join(), join()];
+    wait_for_members_of(first.helper(), &group, 2, 1);
+    let records = |numbers: std::ops::Range<u32>| {
+        numbers.map(|n| Record::of(n.to_string()).to(n % 2)).collect::<Vec<_>>()
+    };
+    first.produce(&topic, &records(0..20), json!({}));
+    wait_for_numbers(&members, 10, 0);
+    wait_until(|| (0..2).all(|partition| first.committed(&group, &topic, partition) == Some(10)));
+    first.kill();
+    let second = Kafka::start_in(ctx.kind, dir.path(), Some(&address));
+    second.produce(&topic, &records(20..40), json!({}));
+    let mut read = Vec::new();
+    let [one, other] = members;
+    wait_until(|| {
+        let all = [&one, &other].map(|member| numbers(&member.until_stdout(|_| true)));
+        (20..40).all(|n| all.iter().flatten().any(|read| *read == n))
+            || second.committed(&group, &topic, 0).is_none()
+    });
+    for member in [one, other] {
+        member.signal(Signal::TERM);
+        read.extend(numbers(&member.wait().code(143).stdout));
+    }
+    read.sort_unstable();
+    // The group is another after the rebalance; what was committed by then is not read again.
+    read.dedup();
+    assert_eq!(read, (0..40).collect::<Vec<_>>());
+    assert_eq!((0..2).map(|p| second.committed(&group, &topic, p)).collect::<Vec<_>>(), [Some(20), Some(20)]);
+}
+
+fn a_second_of_the_same_instance_ends_the_first(ctx: &Ctx, library: Library) {
+    let (topic, group) = (ctx.kafka().topic("instance", 1), unique("group"));
+    let join = || start(ctx, library, &topic, &group, &["-X", "group.instance.id=same"]);
+    let first = join();
+    wait_for_members(ctx, &group, 1, 1);
+    produce(ctx, &topic, 1, 0..5);
+    first.until_stdout(|out| numbers(out).len() == 5);
+    let second = join();
+    let fenced = first.wait_with_open_stdin().code(1);
+    assert!(fenced.err().contains("instance"), "{fenced}");
+    wait_for_members(ctx, &group, 1, 1);
+    produce(ctx, &topic, 1, 5..10);
+    wait_for_numbers([&second], 5, 5);
+    second.signal(Signal::TERM);
+    second.wait().code(143);
+}
+
+fn a_deleted_topic_leaves_the_others(ctx: &Ctx, library: Library) {
+    // Found by looking for it, and by reading it.
+    for age in ["metadata.max.age.ms=500", "metadata.max.age.ms=300000"] {
+        let (prefix, group) = (unique("gone"), unique("group"));
+        let [one, two] = ["one", "two"].map(|name| ctx.kafka().topic(&format!("{prefix}.{name}"), 1));
+        let args = [&EARLIEST[..], &["-X", age, "-f", r"%p %s\n"]].concat();
+        let reader = Kps::new(["subscribe", "--pattern", &prefix, "-g", &group])
+            .on(ctx.kafka(), library)
+            .args(args)
+            .spawn();
+        produce(ctx, &one, 1, 0..3);
+        produce(ctx, &two, 1, 3..6);
+        reader.until_stdout(|out| numbers(out).len() == 6);
+        ctx.kafka().helper().must(&json!({"do": "delete_topic", "topic": one}));
+        wait_until(|| {
+            let held = describe(ctx, &group)["members"][0]["partitions"].clone();
+            held == json!([format!("{two}-0")])
+        });
+        produce(ctx, &two, 1, 6..9);
+        reader.until_stdout(|out| numbers(out).len() == 9);
+        reader.signal(Signal::TERM);
+        reader.wait().code(143);
+    }
 }

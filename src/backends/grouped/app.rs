@@ -14,6 +14,8 @@ use crate::group::Ticket;
 pub(super) enum Order {
     /// To join the group, and where to start.
     Join(Topics, StartAt),
+    /// To look for topics that came or went.
+    Look,
     /// It polls, after a long pause.
     Polled,
     /// The partitions of that revocation are given up.

@@ -1,7 +1,7 @@
 //! The driver's books: offsets that are kept for the group, and where assigned partitions are read from.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::app::{Reply, Told};
 use super::driver::{Again, Done, Driver};
@@ -15,12 +15,16 @@ use crate::wire::ErrorCode;
 use crate::wire::messages::{OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse};
 use crate::wire::net::{self, Answer, FoundOffset, OffsetQuery, Purpose};
 
+/// How long a partition that was just created may be unknown to the coordinator.
+const UNKNOWN_FOR: Duration = Duration::from_millis(500);
+
 /// Offsets on their way.
 #[derive(Debug)]
 pub(super) struct Keeping {
     number: u64,
     offsets: Offsets,
     deadline: Instant,
+    begun: Instant,
     /// As whom.
     who: Identity,
 }
@@ -44,7 +48,8 @@ enum For {
 
 impl Driver {
     pub(super) fn commit(&mut self, number: u64, offsets: Offsets, deadline: Instant) {
-        self.keep(Keeping { number, offsets, deadline, who: Identity::default() });
+        let begun = Instant::now();
+        self.keep(Keeping { number, offsets, deadline, begun, who: Identity::default() });
     }
 
     pub(super) fn keep(&mut self, mut keeping: Keeping) {
@@ -95,6 +100,9 @@ impl Driver {
                 self.step(Event::Refused(code, keeping.who));
             }
             None if kept.open.is_empty() => self.committed(&keeping, Ok(())),
+            None if kept.unknown.is_some() && keeping.begun.elapsed() >= UNKNOWN_FOR => {
+                self.committed(&keeping, Err(gone(kept.unknown.as_ref())));
+            }
             None => {
                 keeping.offsets = kept.open;
                 self.later(Again::Keep(keeping));
@@ -273,6 +281,13 @@ impl Driver {
 
 fn is_of(opening: &HashMap<TopicPartition, u64>, tp: &TopicPartition, assignment: u64) -> bool {
     opening.get(tp) == Some(&assignment)
+}
+
+/// Nobody waits for offsets of what was deleted.
+fn gone(tp: Option<&TopicPartition>) -> Error {
+    let of = tp.map(|tp| format!(" of {tp}")).unwrap_or_default();
+    Error::new(ErrorKind::Later, format!("committing offsets{of}: it is not there"))
+        .with_status(Status::Temporary)
 }
 
 /// Offsets can be committed when the group has settled, of what this member has then.

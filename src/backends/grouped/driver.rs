@@ -34,8 +34,8 @@ pub(super) enum Done {
     Answered(Ticket, net::Result<Answered>),
     /// All topics that are wanted were asked for.
     Refreshed(net::Result<()>),
-    /// So were those that the member wants to know.
-    Learned(Ticket, BTreeSet<Arc<str>>, net::Result<()>),
+    /// So were those that the member wants to know, then.
+    Learned(Ticket, BTreeSet<Arc<str>>, net::Result<Instant>),
     /// Offsets were to be kept.
     Kept(Keeping, net::Result<Answer>),
     /// Offsets were asked for.
@@ -71,8 +71,8 @@ pub(super) struct Driver {
     polled: Instant,
     /// What to read, once that was told.
     topics: Option<Topics>,
-    /// Whether all topics that are wanted were asked for.
-    is_informed: bool,
+    /// When all topics that are wanted were asked for.
+    informed: Option<Instant>,
     subscribed: Option<BTreeSet<Arc<str>>>,
     view: Arc<group::Topics>,
     learning: Option<Ticket>,
@@ -111,7 +111,7 @@ impl Driver {
             polled: app.polls.last(),
             app,
             topics: None,
-            is_informed: false,
+            informed: None,
             subscribed: None,
             view: Arc::default(),
             learning: None,
@@ -148,6 +148,7 @@ impl Driver {
                 self.topics = Some(topics);
                 self.refresh();
             }
+            Order::Look => self.refresh(),
             Order::Polled => self.note_poll(),
             Order::Released(ticket) => self.step(Event::Released(ticket)),
             Order::Commit(number, offsets, deadline) => self.commit(number, offsets, deadline),
@@ -160,12 +161,13 @@ impl Driver {
         match done {
             Done::Answered(ticket, answered) => self.answered(ticket, answered),
             Done::Refreshed(Ok(())) => {
-                self.is_informed = true;
+                self.informed = Some(Instant::now());
                 self.look();
             }
             Done::Refreshed(Err(why)) => self.failed_again(&why, Again::Refresh),
             Done::Learned(ticket, ..) if self.learning != Some(ticket) => {}
-            Done::Learned(ticket, _, Ok(())) => {
+            Done::Learned(ticket, _, Ok(at)) => {
+                self.informed = Some(at);
                 self.look();
                 self.step(Event::Learned(ticket, Arc::clone(&self.view)));
             }
@@ -329,12 +331,24 @@ impl Driver {
 
     fn learn(&mut self, ticket: Ticket, topics: BTreeSet<Arc<str>>) {
         self.learning = Some(ticket);
+        if let Some(at) = self.informed.filter(|at| self.is_fresh(*at, &topics)) {
+            self.tasks.spawn(async move { Done::Learned(ticket, topics, Ok(at)) });
+            return;
+        }
         let (cluster, deadline) = (self.cluster.clone(), self.deadline());
         self.tasks.spawn(async move {
             let names: Vec<&str> = topics.iter().map(|topic| &**topic).collect();
-            let learned = cluster.refresh(&names, deadline).await.map(drop);
+            let learned = cluster.refresh(&names, deadline).await.map(|_| Instant::now());
             Done::Learned(ticket, topics, learned)
         });
+    }
+
+    /// Whether it was a moment ago that these topics were told of: they could not be asked for again before a pause, which every
+    /// rebalance would take longer. (KIP-848's members ask for what they were not told of.)
+    fn is_fresh(&self, at: Instant, topics: &BTreeSet<Arc<str>>) -> bool {
+        at.elapsed() < self.retry_backoff
+            && !self.is_consumer
+            && topics.iter().all(|topic| self.view.contains_key(topic))
     }
 
     pub(super) fn deadline(&self) -> tokio::time::Instant {
@@ -344,7 +358,7 @@ impl Driver {
     /// Tells the member what has changed.
     fn look(&mut self) {
         let metadata = Arc::clone(&self.metadata.borrow_and_update());
-        let Some(topics) = self.topics.as_ref().filter(|_| self.is_informed) else { return };
+        let Some(topics) = self.topics.as_ref().filter(|_| self.informed.is_some()) else { return };
         let subscribed = view::wanted(topics, &metadata);
         let view = view::topics(&metadata);
         if view != *self.view {

@@ -64,6 +64,7 @@ pub(super) fn open(inner: Box<dyn Subscriber>, settings: &Settings) -> Result<Bo
         max_poll_interval: settings.duration(KeyId::MaxPollInterval),
         request_timeout: settings.duration(KeyId::RequestTimeout),
         is_reading: false,
+        is_following: false,
     }))
 }
 
@@ -82,6 +83,8 @@ struct Grouped {
     request_timeout: Duration,
     /// Whether any partition is read.
     is_reading: bool,
+    /// Whether topics may come and go: those that match a pattern.
+    is_following: bool,
 }
 
 /// What ends the wait for an answer beside the answer.
@@ -261,6 +264,7 @@ impl Subscriber for Grouped {
 
     fn join(&mut self, topics: &Topics, start: StartAt) -> Result<()> {
         self.note_poll();
+        self.is_following = matches!(topics, Topics::Pattern(_));
         self.orders.give(Order::Join(topics.clone(), start));
         Ok(())
     }
@@ -273,13 +277,21 @@ impl Subscriber for Grouped {
         }
         self.start(sink)?;
         let polled = self.inner.poll(wait.min(self.max_poll_interval / POLLS), sink);
-        // Who polls again after that goes on behind it.
-        if let Err(error) = &polled
-            && let Some((tp, offset)) = error.record()
-        {
-            self.starts.push((tp.clone(), offset.saturating_add(1)));
+        match polled {
+            // One topic of several that was deleted: the others are read on.
+            Err(error) if self.is_following && error.kind() == ErrorKind::UnknownTopic => {
+                sink.warn(&error.to_string());
+                self.orders.give(Order::Look);
+                Ok(Polled { records: 0, idle: true })
+            }
+            Err(error) => {
+                // Who polls again after that goes on behind it.
+                let next = |(tp, offset): &(TopicPartition, i64)| (tp.clone(), offset.saturating_add(1));
+                self.starts.extend(error.record().map(next));
+                Err(error)
+            }
+            polled => polled,
         }
-        polled
     }
 
     fn commit(&mut self, offsets: &Offsets) -> Result<()> {

@@ -16,6 +16,9 @@ use crate::wire::messages::{
 /// The version of OffsetFetch from which on it takes several groups.
 pub(super) const MANY_GROUPS: i16 = 8;
 
+/// A topic or partition that is not there.
+const UNKNOWN: i16 = ErrorCode::UnknownTopicOrPartition as i16;
+
 /// What came of offsets that were to be kept.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
@@ -27,6 +30,8 @@ pub(super) struct Kept {
     pub(super) refused: Option<(Commit, TopicPartition, ErrorCode)>,
     /// The coordinator is to be found out again.
     pub(super) is_elsewhere: bool,
+    /// One that is not there, if nothing else keeps the open ones from being kept.
+    pub(super) unknown: Option<TopicPartition>,
 }
 
 impl Kept {
@@ -46,6 +51,9 @@ impl Kept {
                 Some(Err(code)) => it.refused(tp, *offset, code),
             }
         }
+        let is_unknown =
+            |(tp, _): &(TopicPartition, i64)| told.get(&(&*tp.topic, tp.partition)) == Some(&UNKNOWN);
+        it.unknown = it.open.first().filter(|_| it.open.iter().all(is_unknown)).map(|(tp, _)| tp.clone());
         it
     }
 
@@ -203,6 +211,9 @@ mod tests {
         assert_eq!(open, [1, 2, 3, 4, 5], "the last one is not in the answer");
         assert_eq!(kept.refused, Some((Commit::Never, tp(3), ErrorCode::TopicAuthorizationFailed)));
         assert!(kept.is_elsewhere);
+        assert_eq!(kept.unknown, None);
+        let gone = Kept::of(&answer(&[0, 3, 3, 0, 0, 0]), &asked);
+        assert_eq!((gone.unknown, gone.open.len()), (Some(tp(1)), 2));
         let kept = Kept::of(&answer(&[0, 0, 0, 0, 0, 0]), &asked);
         assert!(kept.open.is_empty() && kept.refused.is_none() && !kept.is_elsewhere);
     }

@@ -13,6 +13,10 @@ pub(super) struct Group {
     pub(super) seen: HashSet<TopicPartition>,
     /// Topics that come and go.
     pub(super) following: Option<Following>,
+    /// Partitions assigned now.
+    pub(super) assigned: HashSet<TopicPartition>,
+    /// These were committed for the last time, and are about to be taken away: nothing is read of them any more.
+    pub(super) is_handed_over: bool,
 }
 
 /// Topics by a pattern. They are looked for here: librdkafka knows other patterns than we do, and with KIP-848's
@@ -21,7 +25,8 @@ pub(super) struct Group {
 pub(super) struct Following {
     pub(super) pattern: regex::Regex,
     pub(super) names: BTreeSet<String>,
-    pub(super) looked: Instant,
+    /// When they were looked for; none if that is due.
+    pub(super) looked: Option<Instant>,
 }
 
 impl Following {
@@ -33,6 +38,11 @@ impl Following {
 }
 
 impl Group {
+    pub(super) fn new(start: StartAt, following: Option<Following>) -> Self {
+        let (seen, assigned) = (HashSet::new(), HashSet::new());
+        Self { start, seen, following, assigned, is_handed_over: false }
+    }
+
     /// Where the user wants a partition read from, the first time it is assigned.
     pub(super) fn first_start(&mut self, tp: &TopicPartition) -> Option<i64> {
         if self.seen.insert(tp.clone()) { (self.start)(tp) } else { None }

@@ -8,6 +8,7 @@ mod inspector;
 mod keeper;
 mod native;
 mod publisher;
+mod rebalance;
 mod split;
 mod subscriber;
 

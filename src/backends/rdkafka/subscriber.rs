@@ -1,7 +1,7 @@
 //! Subscribing through librdkafka: partitions of one's own choice through its simple consumer, group
 //! members through its balanced one. Either way records come over one queue, many a call.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,11 +10,11 @@ use ::rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartition
 
 use super::ends::Ends;
 use super::group::{Following, Group};
-use super::native::{Client, Code, Event, EventPtr, Fetched, Pushed, Queue, Role, Topic};
+use super::native::{Client, Code, Event, Fetched, Pushed, Queue, Role, Topic};
 use super::{Health, UNKNOWN_TOPIC_OR_PART, config, connect, errors, partitions_of, serve};
 use crate::backends::{
     At, Error, ErrorKind, Log, Offsets, Polled, RecordSink, Result, StartAt, Status, SubscribePlan,
-    Subscriber, TopicPartition, Topics, Waker, committed_or_said, pattern_takes, unknown_topic,
+    Subscriber, TopicPartition, Topics, Waker, pattern_takes, unknown_topic,
 };
 use crate::settings::{KeyId, Settings, Side};
 
@@ -24,9 +24,6 @@ const TOPIC_WAIT: Duration = Duration::from_secs(1);
 const GONE_WAIT: Duration = Duration::from_secs(5);
 /// How long the last probe may take before a reader is told that no broker is left.
 const PROBE_WAIT: Duration = Duration::from_secs(5);
-
-/// How long a look for new topics may hold up the reading.
-const LOOK_WAIT: Duration = Duration::from_secs(1);
 
 /// How long until a question that may be answered later is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
@@ -40,18 +37,18 @@ const STALLED: &str =
     "output was blocked longer than max.poll.interval.ms: the group was left until reading goes on";
 
 #[derive(Debug)]
-struct RdkafkaSubscriber {
-    fetched: Fetched,
+pub(super) struct RdkafkaSubscriber {
+    pub(super) fetched: Fetched,
     topics: HashMap<Arc<str>, Topic>,
     events: Queue,
-    data: Arc<Queue>,
-    client: Client,
-    group: Option<Group>,
-    ends: Ends,
+    pub(super) data: Arc<Queue>,
+    pub(super) client: Client,
+    pub(super) group: Option<Group>,
+    pub(super) ends: Ends,
     outage: Outage,
     /// Records a poll may push (`max.poll.records`).
     most: usize,
-    settings: Settings,
+    pub(super) settings: Settings,
     log: Log,
 }
 
@@ -186,6 +183,10 @@ impl RdkafkaSubscriber {
                     None => self.log.line(level, &line),
                 },
                 Event::Error { code: MAX_POLL_EXCEEDED, .. } => sink.warn(STALLED),
+                Event::Error { code: UNKNOWN_TOPIC_OR_PART, reason, .. } => {
+                    let told = reason.strip_prefix("Subscribed topic not available: ").unwrap_or(&reason);
+                    self.topic_gone(told.split(':').next().unwrap_or(told), sink);
+                }
                 event => match serve(event, &mut self.outage.health, &self.log) {
                     Some(Event::Assign(parts, event)) => self.assigned(parts, &event, sink)?,
                     Some(Event::Revoke(parts, event)) => self.revoked(parts, &event, sink)?,
@@ -197,7 +198,12 @@ impl RdkafkaSubscriber {
 
     fn check_health(&mut self, sink: &mut dyn RecordSink) -> Result<()> {
         if let Some((code, reason)) = self.client.told_aside() {
-            self.note_aside(code, &reason)?;
+            self.note_aside(code, &reason, sink);
+        }
+        if let Some((gone, since)) = &self.outage.gone
+            && since.elapsed() >= GONE_WAIT
+        {
+            return Err(unknown_topic(gone));
         }
         let health = &mut self.outage.health;
         if let Some((code, reason)) = &health.fatal {
@@ -222,105 +228,28 @@ impl RdkafkaSubscriber {
     }
 
     /// An error of a partition: `TOPIC [PARTITION]: REASON`. librdkafka repeats it each time it has asked the brokers.
-    fn note_aside(&mut self, code: Code, reason: &str) -> Result<()> {
+    fn note_aside(&mut self, code: Code, reason: &str, sink: &mut dyn RecordSink) {
         self.log.line(LOG_ERROR, reason);
-        let of =
-            |topic: &&Arc<str>| reason.strip_prefix(&***topic).is_some_and(|rest| rest.starts_with(" ["));
-        let Some(topic) = self.topics.keys().find(of).filter(|_| code == UNKNOWN_TOPIC_OR_PART) else {
-            return Ok(());
-        };
-        let (gone, since) = self.outage.gone.get_or_insert_with(|| (Arc::clone(topic), Instant::now()));
-        if since.elapsed() >= GONE_WAIT { Err(unknown_topic(gone)) } else { Ok(()) }
-    }
-
-    fn assigned(
-        &mut self,
-        parts: Vec<(String, i32, i64)>,
-        event: &EventPtr,
-        sink: &mut dyn RecordSink,
-    ) -> Result<()> {
-        let mut list = TopicPartitionList::with_capacity(parts.len());
-        let mut told = Vec::with_capacity(parts.len());
-        for (topic, partition, offset) in parts {
-            let tp = TopicPartition { topic: topic.as_str().into(), partition };
-            let asked = self.group.as_mut().and_then(|g| g.first_start(&tp));
-            let start = asked.map_or(Offset::from_raw(offset), Offset::Offset);
-            add(&mut list, &tp, start)?;
-            // Before it is assigned: then no record can come over the queue of events.
-            if let Some(queue) = self.client.partition_queue(&topic, partition) {
-                queue.forward(&self.data);
-            }
-            self.ends.assigned(&topic, partition);
-            told.push(tp);
+        if code != UNKNOWN_TOPIC_OR_PART {
+            return;
         }
-        self.client.rebalance(Some(&list), event).map_err(|e| rebalance_failed(&e))?;
-        self.put_back()?;
-        sink.assigned(&told);
-        Ok(())
-    }
-
-    fn revoked(
-        &mut self,
-        parts: Vec<(String, i32, i64)>,
-        event: &EventPtr,
-        sink: &mut dyn RecordSink,
-    ) -> Result<()> {
-        let gone: Vec<_> = parts
-            .iter()
-            .map(|(t, p, _)| TopicPartition { topic: t.as_str().into(), partition: *p })
-            .collect();
-        let lost = self.client.assignment_lost();
-        let offsets = sink.revoked(&gone, lost);
-        let committed = if lost { Ok(()) } else { self.commit(&offsets) };
-        self.fetched.discard(|topic, partition| parts.iter().any(|(t, p, _)| t == topic && *p == partition));
-        gone.iter().for_each(|tp| self.ends.revoked(&tp.topic, tp.partition));
-        self.client.rebalance(None, event).map_err(|e| rebalance_failed(&e))?;
-        self.put_back()?;
-        committed_or_said(committed, sink)
-    }
-
-    fn subscribe(&self, names: &BTreeSet<String>) -> Result<()> {
-        let mut list = TopicPartitionList::new();
-        for name in names {
-            list.add_topic_unassigned(name);
+        let topic = reason.rsplit_once(" [").map_or(reason, |(topic, _)| topic);
+        if self.topics.contains_key(topic) || self.group.is_some() {
+            self.topic_gone(topic, sink);
         }
-        if list.count() == 0 {
-            // Joined when there is something to read.
-            return Ok(());
-        }
-        self.client.subscribe(&list).map_err(|code| errors::error(code, "joining the group"))
     }
 
-    /// Looks for topics that came or went, when it is time; how long to wait at most.
-    fn follow(&mut self, wait: Duration) -> Result<Duration> {
-        let every = self.settings.duration(KeyId::MetadataMaxAge);
-        let Some(following) = self.group.as_mut().and_then(|group| group.following.as_mut()) else {
-            return Ok(wait);
-        };
-        if following.looked.elapsed() >= every {
-            following.looked = Instant::now();
-            // If nobody answers it is asked again the next time.
-            if let Ok(there) = self.client.metadata(None, LOOK_WAIT) {
-                let names = following.matching(there.topics);
-                if names != following.names {
-                    following.names.clone_from(&names);
-                    self.subscribe(&names)?;
+    /// A topic is not there any more.
+    fn topic_gone(&mut self, topic: &str, sink: &mut dyn RecordSink) {
+        match self.group.as_mut().and_then(|group| group.following.as_mut()) {
+            // One of several: the others are read on.
+            Some(following) => {
+                if following.looked.take().is_some() && following.names.contains(topic) {
+                    sink.warn(&unknown_topic(topic).to_string());
                 }
             }
+            None => drop(self.outage.gone.get_or_insert_with(|| (topic.into(), Instant::now()))),
         }
-        Ok(wait.min(every))
-    }
-
-    /// Corrects the positions of partitions that were kept.
-    fn put_back(&self) -> Result<()> {
-        let mut list = TopicPartitionList::new();
-        for (topic, partition, end) in self.ends.iter() {
-            add(&mut list, &TopicPartition { topic: topic.into(), partition }, Offset::Offset(end))?;
-        }
-        if list.count() == 0 {
-            return Ok(());
-        }
-        self.client.seek(&list).map_err(|e| rebalance_failed(&e))
     }
 
     /// Pushes what was fetched; an error of a partition ends it unless it passes by itself.
@@ -441,21 +370,27 @@ impl Subscriber for RdkafkaSubscriber {
         let (names, following) = match topics {
             Topics::Names(names) => (names.iter().cloned().collect(), None),
             Topics::Pattern(pattern) => {
-                let mut following =
-                    Following { pattern: pattern.clone(), names: BTreeSet::new(), looked: Instant::now() };
+                let mut following = Following {
+                    pattern: pattern.clone(),
+                    names: BTreeSet::new(),
+                    looked: Some(Instant::now()),
+                };
                 let there = connect(&self.client, &self.events, None, &self.settings, &self.log)?;
                 following.names = following.matching(there.topics);
                 (following.names.clone(), Some(following))
             }
         };
-        self.group = Some(Group { start, seen: HashSet::new(), following });
+        self.group = Some(Group::new(start, following));
         self.subscribe(&names)
     }
 
     fn poll(&mut self, wait: Duration, sink: &mut dyn RecordSink) -> Result<Polled> {
         self.serve_events(sink)?;
-        let wait = if self.fetched.is_empty() { self.follow(wait)? } else { Duration::ZERO };
+        let wait = if self.fetched.is_empty() { self.follow(wait, sink)? } else { Duration::ZERO };
         self.fetched.fill(&self.data, wait, self.most);
+        if self.group.as_ref().is_some_and(|group| group.is_handed_over) {
+            self.fetched.discard(|_, _| true);
+        }
         let full = self.fetched.is_full(self.most);
         let records = self.push(sink)?;
         Ok(Polled { records, idle: self.fetched.is_empty() && !full })
@@ -518,13 +453,9 @@ fn was_reset(line: &str) -> Option<String> {
     ))
 }
 
-fn add(list: &mut TopicPartitionList, tp: &TopicPartition, offset: Offset) -> Result<()> {
+pub(super) fn add(list: &mut TopicPartitionList, tp: &TopicPartition, offset: Offset) -> Result<()> {
     list.add_partition_offset(&tp.topic, tp.partition, offset)
         .map_err(|e| Error::new(ErrorKind::Other, format!("{tp}: {e}")))
-}
-
-fn rebalance_failed(reason: &str) -> Error {
-    Error::new(ErrorKind::Other, format!("taking an assignment: {reason}"))
 }
 
 fn offset_error(tp: &TopicPartition, e: &::rdkafka::error::KafkaError) -> Error {

@@ -226,7 +226,9 @@ fn all_share(ctx: &Ctx, members: &[Member], how: How) {
     for member in &running {
         member.until_stdout(|out| each_number(out).len() >= of_one);
     }
-    let mut read = each_number(&end(running.remove(0)).stdout);
+    let left = end(running.remove(0));
+    let mut read = each_number(&left.stdout);
+    let mut shown = vec![left.to_string()];
     produce(size..2 * size);
     let share = |from: u32| {
         let read = |member: &Running| each_number(&member.until_stdout(|_| true));
@@ -244,10 +246,12 @@ fn all_share(ctx: &Ctx, members: &[Member], how: How) {
         member.until_stdout(|out| each_number(out).iter().filter(is_new).count() >= of_one);
     }
     for member in running {
-        read.extend(each_number(&end(member).stdout));
+        let output = end(member);
+        read.extend(each_number(&output.stdout));
+        shown.push(output.to_string());
     }
     read.sort_unstable();
-    assert!(read == (0..3 * size).collect::<Vec<_>>(), "{read:?}");
+    assert!(read == (0..3 * size).collect::<Vec<_>>(), "{read:?}\n{}", shown.join("\n"));
 }
 
 /// Asked only for the time that it takes.

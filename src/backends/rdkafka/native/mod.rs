@@ -289,8 +289,7 @@ impl Client {
                 == Code::of(rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS);
             let theirs = rd::rd_kafka_event_topic_partition_list(event.0.as_ptr());
             let tpl = list.map_or(theirs, TopicPartitionList::ptr);
-            let protocol = text(rd::rd_kafka_rebalance_protocol(self.ptr()));
-            let error = match (protocol == "COOPERATIVE", assigning) {
+            let error = match (self.is_incremental(), assigning) {
                 (true, true) => rd::rd_kafka_incremental_assign(self.ptr(), tpl),
                 (true, false) => rd::rd_kafka_incremental_unassign(self.ptr(), tpl),
                 (false, _) => {
@@ -300,6 +299,12 @@ impl Client {
             };
             taken(error)
         }
+    }
+
+    /// True when the group gives and takes partitions one by one, not all of them each time.
+    pub(super) fn is_incremental(&self) -> bool {
+        // SAFETY: a static string.
+        unsafe { text(rd::rd_kafka_rebalance_protocol(self.ptr())) == "COOPERATIVE" }
     }
 
     /// Goes on reading these partitions from these offsets.
