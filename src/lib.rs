@@ -12,10 +12,12 @@ pub mod filter;
 pub mod format;
 pub mod input;
 pub mod offset;
+pub mod private;
 pub mod props;
 #[cfg(test)]
 mod readme;
 pub mod record;
+pub mod resilient;
 pub mod settings;
 pub mod stop;
 pub mod units;

@@ -12,16 +12,21 @@ mod subscribe;
 
 use std::fmt;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
+use serde_json::json;
 use thiserror::Error;
 
 use crate::backends::{
-    self, Chosen, ErrorKind, Log, NoLibrary, PublishPlan, Publisher, Purpose, SubscribePlan, Subscriber,
+    self, Chosen, ErrorKind, Log, NoLibrary, Notice, PublishPlan, Publisher, Purpose, SubscribePlan,
+    Subscriber,
 };
 use crate::cli::{Cli, Command};
-use crate::console;
-use crate::settings::{KeyId, Layers, Mistakes, Settings};
+use crate::console::{self, Level};
+use crate::resilient::{self, Doubt, Rules};
+use crate::settings::{KeyId, Layers, Library, Mistakes, Settings, Side};
 use crate::stop::Stop;
 
 /// How a run ended (README, "Exit codes").
@@ -112,6 +117,9 @@ impl Context {
         let layers = config::layers(&cli.global, flags, overrides)?;
         // Before anything else is missed because of them, such as the topic of a broken file.
         layers.check()?;
+        if layers.resolve(Side::Producer, Library::ALL[0])?.text(KeyId::LogFormat) == Some("json") {
+            console::write_json();
+        }
         Ok(Self {
             layers,
             stop: Stop::install()?,
@@ -133,7 +141,15 @@ impl Context {
     /// Opens a publisher; the broker is started if it is the embedded one.
     fn open_publisher(&self, chosen: &mut Chosen, plan: &PublishPlan) -> Result<Box<dyn Publisher>> {
         self.reach(&mut chosen.settings)?;
-        Ok(backends::open_publisher(chosen, plan)?)
+        if !chosen.settings.bool(KeyId::Resilient) {
+            return Ok(backends::open_publisher(chosen, plan)?);
+        }
+        let doubt = if chosen.is_idempotent() { Doubt::Unknown } else { Doubt::SendAgain };
+        let rules = Rules::of(&chosen.settings, doubt);
+        chosen.settings.set_patience(rules.policy.budget() + chosen.settings.duration(KeyId::RequestTimeout));
+        let (chosen, library_plan) = (chosen.clone(), plan.clone());
+        let open: resilient::Open = Arc::new(move || backends::open_publisher(&chosen, &library_plan));
+        Ok(resilient::open_publisher(open, plan.topic.as_deref(), rules)?)
     }
 
     /// Opens a subscriber; the broker is started if it is the embedded one.
@@ -180,6 +196,9 @@ const NO_BROKER: &str = "the embedded broker is not built in: build with --featu
 /// Runs the command; tells errors on standard error.
 pub fn run(cli: &Cli) -> Exit {
     console::set_verbosity(cli.verbosity());
+    if cli.wants_json() {
+        console::write_json();
+    }
     match dispatch(cli) {
         Ok(exit) => exit,
         Err(e) => {
@@ -240,6 +259,25 @@ fn exit_of(e: &anyhow::Error) -> Exit {
 /// The libraries' log goes to standard error, as far as `-v` asks for it.
 fn library_log() -> Log {
     Log::new(console::log)
+}
+
+/// Tells what happens to the connection: a line for people, an event for programs.
+fn tell(notice: &Notice) {
+    let ms = |time: &Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let (name, fields) = match notice {
+        Notice::Lost { place, why } => ("lost", json!({"place": place, "error": why})),
+        Notice::Back { place, after } => ("back", json!({"place": place, "after_ms": ms(after)})),
+        Notice::Replaced { place } => ("replaced", json!({"place": place})),
+        Notice::Disconnected { why } => ("disconnected", json!({"error": why})),
+        Notice::Waiting { tries, of, after, buffered } => {
+            ("waiting", json!({"try": tries, "tries": of, "after_ms": ms(after), "buffered": buffered}))
+        }
+        Notice::Reconnected { after, buffered } => {
+            ("reconnected", json!({"after_ms": ms(after), "buffered": buffered}))
+        }
+    };
+    let level = if notice.is_good() { Level::Info } else { Level::Warning };
+    console::event(level, name, fields, notice);
 }
 
 /// The name of a topic as typed: `NAME` or `kafka://topic/NAME`.

@@ -17,8 +17,11 @@ const NOT_MORE: &[(Side, KeyId, KeyId)] = &[
 ];
 
 /// Turns idempotence off where nobody asked for it and other values rule it out, as the Java client
-/// does (KIP-679).
+/// does (KIP-679). A spool is of use to a resilient run only.
 pub(super) fn derive(settings: &mut Settings) {
+    if settings.is_set(KeyId::SpoolDir) && !settings.is_set(KeyId::Resilient) {
+        settings.replace(KeyId::Resilient, "true");
+    }
     if settings.side == Side::Producer
         && !settings.is_set(KeyId::EnableIdempotence)
         && against_idempotence(settings).is_some()
@@ -36,7 +39,19 @@ pub(super) fn broken(settings: &Settings) -> Vec<Mistake> {
     less.map(|&(_, a, b)| conflict(settings, a, "must be less than", b))
         .chain(not_more.map(|&(_, a, b)| conflict(settings, a, "must not be more than", b)))
         .chain(idempotence(settings))
+        .chain(resilience(settings))
         .collect()
+}
+
+/// A transaction is delivered as a whole or not at all, and cannot go on in a new connection.
+fn resilience(settings: &Settings) -> Option<Mistake> {
+    let resilient = settings.bool(KeyId::Resilient);
+    if settings.is_set(KeyId::SpoolDir) && !resilient {
+        return Some(conflict(settings, KeyId::SpoolDir, "does not go with", KeyId::Resilient));
+    }
+    let transactional = settings.side == Side::Producer && settings.is_set(KeyId::TransactionalId);
+    let both = resilient && transactional;
+    both.then(|| conflict(settings, KeyId::TransactionalId, "does not go with", KeyId::Resilient))
 }
 
 fn idempotence(settings: &Settings) -> Option<Mistake> {

@@ -20,6 +20,7 @@ mod offsets;
 mod peers;
 mod process;
 mod publish;
+mod resilience;
 mod restart;
 mod settings;
 mod signals;
@@ -73,6 +74,7 @@ const PER_LIBRARY: &[&[PerLibrary]] = &[
     cross::TRIALS,
     settings::TRIALS,
     restart::TRIALS,
+    resilience::TRIALS,
 ];
 /// For libraries that have groups.
 const WITH_GROUPS: &[&[PerLibrary]] = &[groups::TRIALS, settings::WITH_GROUPS];

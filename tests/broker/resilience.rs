@@ -1,0 +1,173 @@
+//! `--resilient`: what happens to every record when the broker goes away, for a while or for good.
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::harness::app::{Kps, Library};
+use crate::harness::kafka::Kafka;
+use crate::{Ctx, PerLibrary};
+
+pub(crate) const TRIALS: &[PerLibrary] = &[
+    ("resilience::an_outage_loses_and_reorders_nothing", an_outage_loses_and_reorders_nothing),
+    ("resilience::tries_used_up_leave_every_record_accounted_for", tries_used_up),
+    ("resilience::a_broker_that_comes_late_is_waited_for", a_broker_that_comes_late_is_waited_for),
+];
+
+/// A line that says how long a run takes to see something, at most: nothing here waits for a time limit.
+const PATIENCE: Duration = Duration::from_secs(90);
+const COUNT: usize = 60_000;
+
+/// A broker that can come back: its data and its address stay.
+struct Node<'a> {
+    ctx: &'a Ctx,
+    dir: tempfile::TempDir,
+    address: String,
+}
+
+impl<'a> Node<'a> {
+    fn start(ctx: &'a Ctx) -> (Self, Kafka) {
+        let dir = tempfile::tempdir().unwrap();
+        let kafka = Kafka::start_in(ctx.kind, dir.path(), None);
+        let address = kafka.address().to_owned();
+        (Self { ctx, dir, address }, kafka)
+    }
+
+    fn again(&self) -> Kafka {
+        Kafka::start_in(self.ctx.kind, self.dir.path(), Some(&self.address))
+    }
+}
+
+fn numbers(count: usize) -> Vec<u8> {
+    (0..count).map(|n| format!("{n}\n")).collect::<String>().into_bytes()
+}
+
+/// The values on the topic's only partition, in order.
+fn on_topic(kafka: &Kafka, library: Library, topic: &str) -> Vec<usize> {
+    let read = Kps::subscribe(kafka, library, topic).args(["--exit"]).limit(PATIENCE).run().ok();
+    read.text().lines().map(|line| line.parse().unwrap()).collect()
+}
+
+/// The number before ` what` in a summary.
+#[track_caller]
+fn said(summary: &str, what: &str) -> usize {
+    let found = summary.split([',', '\n']).find_map(|part| part.trim().strip_suffix(what));
+    found.map_or(0, |number| number.trim().parse().unwrap())
+}
+
+/// Every number is there, in order of its first time; how many come more than once.
+#[track_caller]
+fn doubles(values: &[usize], count: usize, summary: &str) -> usize {
+    let mut times = BTreeMap::new();
+    let mut first_times = Vec::new();
+    for value in values {
+        let seen: &mut usize = times.entry(*value).or_default();
+        if *seen == 0 {
+            first_times.push(*value);
+        }
+        *seen += 1;
+    }
+    assert_eq!(times.len(), count, "lost\n{summary}");
+    assert!(first_times.is_sorted(), "out of order\n{summary}");
+    values.len() - count
+}
+
+fn an_outage_loses_and_reorders_nothing(ctx: &Ctx, library: Library) {
+    let (node, first) = Node::start(ctx);
+    let topic = first.topic("outage", 1);
+    let mut run = Kps::publish(&first, library, &topic)
+        .args(["--resilient", "--rate", "10000/s", "--log-format", "json", "--receipts"])
+        .limit(PATIENCE)
+        .spawn();
+    run.feed(numbers(COUNT));
+    run.until_stdout(|out| out.len() > 10_000);
+    first.kill();
+    let killed = Instant::now();
+    run.until_stderr(|err| String::from_utf8_lossy(err).contains(r#""event":"disconnected""#));
+    // A real broker that was killed is seen at once; ours ends its connections when it is dropped.
+    assert!(killed.elapsed() < Duration::from_secs(3), "{:?}", killed.elapsed());
+    let second = node.again();
+    let output = run.wait().ok();
+    let summary = output.err();
+    let event = |name: &str| {
+        let lines = summary.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|line| line["event"] == name).collect::<Vec<_>>()
+    };
+    assert_eq!((event("disconnected").len(), event("reconnected").len()), (1, 1), "{summary}");
+    let reconnected = &event("reconnected")[0];
+    assert!(reconnected["buffered"].is_u64() && reconnected["after_ms"].is_u64(), "{summary}");
+    assert_eq!((said(&summary, "published"), said(&summary, "failed")), (COUNT, 0), "{summary}");
+    let doubles = doubles(&on_topic(&second, library, &topic), COUNT, &summary);
+    if library == Library::Rskafka {
+        assert!(doubles <= said(&summary, "sent again"), "{doubles} twice\n{summary}");
+    } else {
+        assert_eq!(doubles, 0, "{summary}");
+    }
+}
+
+/// Publishes the failed file to the topics it names.
+fn replay(kafka: &Kafka, library: Library, failed: &Path) {
+    let kps = Kps::new(["publish", "--input", "envelope"]).args([failed]).on(kafka, library);
+    kps.limit(PATIENCE).run().ok();
+}
+
+fn tries_used_up(ctx: &Ctx, library: Library) {
+    let (node, first) = Node::start(ctx);
+    let topic = first.topic("gone", 1);
+    let failed = node.dir.path().join("failed.json");
+    let mut run = Kps::publish(&first, library, &topic)
+        .args(["--resilient", "--reconnect-tries", "2", "--reconnect-interval", "1.5"])
+        .args(["--rate", "4000/s", "--receipts", "--failed-to"])
+        .args([&failed])
+        .limit(PATIENCE)
+        .spawn();
+    run.write(&numbers(20_000));
+    run.until_stdout(|out| out.len() > 10_000);
+    first.kill();
+    run.until_stderr(|err| String::from_utf8_lossy(err).contains("disconnected: "));
+    let output = run.wait_with_open_stdin().code(4).says("gave up after 2 tries: ");
+    assert!(output.elapsed > Duration::from_secs(2) && output.elapsed < Duration::from_secs(7), "{output}");
+    let summary = output.err();
+    let (published, unknown) = (said(&summary, "published"), said(&summary, "unknown"));
+    let lost = said(&summary, "failed") + unknown;
+    let text = std::fs::read_to_string(&failed).unwrap();
+    let envelopes: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(envelopes.len(), lost, "{summary}");
+    assert!(published > 0 && lost > 0, "{summary}");
+    assert_eq!(envelopes.iter().filter(|line| line["fate"] == "unknown").count(), unknown);
+    for line in &envelopes {
+        assert_eq!(
+            (&line["topic"], line["error"].is_string()),
+            (&Value::from(topic.as_str()), true),
+            "{line}"
+        );
+        let at = line["first_error_at"].as_str().unwrap();
+        assert!(chrono::DateTime::parse_from_rfc3339(at).is_ok(), "{line}");
+        assert!(line["attempts"].as_u64().unwrap() >= 1, "{line}");
+    }
+    let read = published + lost;
+    let second = node.again();
+    replay(&second, library, &failed);
+    let values = on_topic(&second, library, &topic);
+    let twice = doubles(&values, read, &summary);
+    let again = said(&summary, "sent again");
+    assert!(twice <= unknown + again, "{twice} twice, {unknown} unknown, {again} sent again\n{summary}");
+}
+
+fn a_broker_that_comes_late_is_waited_for(ctx: &Ctx, library: Library) {
+    let (node, first) = Node::start(ctx);
+    let topic = first.topic("late", 1);
+    first.kill();
+    let mut run = Kps::new(["publish", &topic, "-b", &node.address, "--library", library.name()])
+        .args(["--resilient", "--reconnect-interval", "30"])
+        .limit(PATIENCE)
+        .spawn();
+    run.write(b"0\n1\n");
+    run.until_stderr(|err| String::from_utf8_lossy(err).contains("disconnected: no broker reached at"));
+    let kafka = node.again();
+    run.write(b"2\n");
+    run.until_stderr(|err| String::from_utf8_lossy(err).contains("reconnected after"));
+    run.wait().ok().says("3 published, 0 failed");
+    assert_eq!(on_topic(&kafka, library, &topic), [0, 1, 2]);
+}
