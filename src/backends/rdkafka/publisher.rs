@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::native::{Client, Code, Event, Outbox, QUEUE_FULL, Queue, Report, Role, TIMESTAMP_ZERO, Topic};
+use super::native::{
+    Client, Code, Event, Kept, Outbox, QUEUE_FULL, Queue, Report, Role, TIMESTAMP_ZERO, Topic,
+};
 use super::split::Split;
 use super::{Health, TOPIC_WAIT, config, connect, errors, partitions_of, serve};
 use crate::backends::{
@@ -291,14 +293,14 @@ impl RdkafkaPublisher {
     }
 
     /// Serves one event, waiting up to `wait` for it; false when there was none.
-    fn serve_one(&mut self, wait: Duration, tell: &mut Teller<'_>) -> bool {
+    fn serve_one(&mut self, wait: Duration, tell: &mut dyn FnMut(&Report<'_>)) -> bool {
         let event = self.queue.poll(wait);
         if matches!(event, Event::None) {
             return false;
         }
         if let Some(Event::Delivered(event)) = serve(event, &mut self.health, &self.log) {
             self.first_answer = None;
-            self.outbox.reports(&event, |report| tell.tell(report));
+            self.outbox.reports(&event, tell);
         }
         true
     }
@@ -380,9 +382,9 @@ impl Publisher for RdkafkaPublisher {
         let wait = self.ask_before(wait);
         let mut tell = self.told(sink);
         self.outbox.rejections(|report| tell.tell(report));
-        let mut more = self.serve_one(wait, &mut tell);
+        let mut more = self.serve_one(wait, &mut |report| tell.tell(report));
         while more {
-            more = self.serve_one(Duration::ZERO, &mut tell);
+            more = self.serve_one(Duration::ZERO, &mut |report| tell.tell(report));
         }
         self.resend(&mut tell);
         let answered = tell.delivered > 0;
@@ -405,10 +407,13 @@ impl Publisher for RdkafkaPublisher {
         if self.owed() > 0 {
             self.client.purge();
             let limit = Instant::now() + PURGE_WAIT;
-            let mut tell = self.told(sink);
+            let (mut tell, mut left) = (self.told(sink), Vec::new());
             while self.outbox.in_flight() > 0 && Instant::now() < limit {
-                self.serve_one(Duration::from_millis(100), &mut tell);
+                self.serve_one(Duration::from_millis(100), &mut |report| left.push(report.keep()));
             }
+            // It gives back what is in its queue before what is in flight.
+            left.sort_unstable_by_key(Kept::place);
+            left.iter().for_each(|left| tell.tell(&left.report()));
             for (batch, index) in tell.carried.split.give_up() {
                 tell.tell_undelivered(&Report::of(&batch, index, TOO_LARGE));
             }

@@ -11,7 +11,7 @@ mod produce;
 mod spread;
 
 pub(super) use consume::{Fetched, Pushed};
-pub(super) use produce::{Outbox, QUEUE_FULL, Report, TIMESTAMP_ZERO};
+pub(super) use produce::{Kept, Outbox, QUEUE_FULL, Report, TIMESTAMP_ZERO};
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fmt;
