@@ -13,7 +13,7 @@ use crate::settings::{Entry, KeyId, Layer};
 #[command(name = "kps", version = version(), max_term_width = 100, subcommand_required = true)]
 #[command(after_help = "Settings: flag > -X > environment > file > default; see `kps config`.\n\
     Exit codes: 0 done, 1 failed, 2 usage or settings, 3 records not delivered, 4 broker not reachable,\n\
-    5 not allowed, 6 unknown topic or partition, 7 bad record, 130/143 interrupted.")]
+    5 not allowed, 6 unknown topic, partition or group, 7 bad record, 130/143 interrupted.")]
 pub struct Cli {
     /// Flags of every command.
     #[command(flatten)]
@@ -74,6 +74,12 @@ pub enum Command {
     /// Print the records of topics
     #[command(visible_alias = "sub")]
     Subscribe(Box<SubscribeArgs>),
+    /// List topics, or show the partitions of some
+    Topics(TopicsArgs),
+    /// Show where partitions begin and end, and what is there at a time
+    Offsets(OffsetsArgs),
+    /// List consumer groups, or show the members, offsets and lag of some
+    Groups(GroupsArgs),
     /// Which client libraries are here, what each can do, which to use
     Libs(LibsArgs),
     /// Every setting in force, and where it came from
@@ -330,6 +336,94 @@ pub struct SubscribeArgs {
     reconnect: ReconnectArgs,
 }
 
+/// How a report about the cluster is printed.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// How to print
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    output: ReportFormat,
+    /// The same as --output json
+    #[arg(short = 'J', long, conflicts_with = "output")]
+    json: bool,
+}
+
+impl ReportArgs {
+    /// How to print.
+    pub fn format(&self) -> ReportFormat {
+        if self.json { ReportFormat::Json } else { self.output }
+    }
+}
+
+/// `kps topics`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "JSON: {\"topics\": [{topic, internal, partition_count, replication_factor}]}; with TOPIC each has, too, \
+    \"partitions\": [{partition, leader, replicas, isr, offline, earliest, latest}], null where there is no leader.\n\n\
+    Examples:\n  kps topics\n  kps topics orders payments\n  \
+    kps topics -J | jq -r '.topics[] | select(.replication_factor < 3).topic'"
+)]
+pub struct TopicsArgs {
+    /// Topics to show the partitions of, each a name or kafka://topic/NAME
+    #[arg(value_name = "TOPIC")]
+    pub topics: Vec<String>,
+    /// Topic, instead of a positional one
+    #[arg(short = 't', long = "topic", value_name = "TOPIC")]
+    pub topic_flag: Vec<String>,
+    /// List internal topics (`__...`), too
+    #[arg(long)]
+    pub internal: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// `kps offsets`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "LATEST is the end: the offset that the next record gets. With isolation.level=read_committed set it is the \
+    last stable offset, where reading stops while a transaction is open.\n\n\
+    JSON: {\"partitions\": [{topic, partition, earliest, latest}]}; with @TIME each has, too, offset and timestamp: \
+    of the first record at TIME or later, null if there is none.\n\n\
+    Examples:\n  kps offsets orders\n  kps offsets orders @-1h -p 0,2\n  kps offsets orders @2026-01-02T03:04:05Z -J"
+)]
+pub struct OffsetsArgs {
+    /// Topics, each a name or kafka://topic/NAME; and at most one @TIME: epoch s or ms, RFC 3339, a date,
+    /// -1h, now, earliest or latest
+    #[arg(value_name = "TOPIC|@TIME")]
+    pub topics: Vec<String>,
+    /// Topic, instead of a positional one
+    #[arg(short = 't', long = "topic", value_name = "TOPIC")]
+    pub topic_flag: Vec<String>,
+    /// Partitions: 0,2,5-7
+    #[arg(short, long, value_name = "LIST")]
+    pub partitions: Option<String>,
+    /// How to print.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
+/// `kps groups`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "LAG is END - COMMITTED; END is the high watermark, or with isolation.level=read_committed set the last \
+    stable offset. A group without members is shown by its committed offsets.\n\n\
+    JSON: {\"groups\": [{group, state, protocol, coordinator: {id, host, port}}]}; with GROUP each has, too, assignor, \
+    members: [{member_id, instance_id, client_id, host, partitions: [{topic, partition}]}] and \
+    partitions: [{topic, partition, committed, end, lag, metadata, member_id}]; null for what is not there.\n\n\
+    Examples:\n  kps groups\n  kps groups billing\n  kps groups billing -J | jq '[.groups[].partitions[].lag] | add'"
+)]
+pub struct GroupsArgs {
+    /// Groups to show
+    #[arg(value_name = "GROUP")]
+    pub groups: Vec<String>,
+    /// Group, instead of a positional one
+    #[arg(short = 'g', long = "group", value_name = "GROUP")]
+    pub group_flag: Vec<String>,
+    /// How to print.
+    #[command(flatten)]
+    pub report: ReportArgs,
+}
+
 /// `kps libs`.
 #[derive(Debug, Args)]
 pub struct LibsArgs {
@@ -405,6 +499,7 @@ impl Cli {
                 push(&mut flags, "-g", KeyId::GroupId, &args.group);
                 args.reconnect.push(&mut flags);
             }
+            Command::Topics(_) | Command::Offsets(_) | Command::Groups(_) => {}
             Command::Libs(_) | Command::Config(_) | Command::Broker(_) => {}
         }
         let mut overrides = Layer::default();
@@ -497,7 +592,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed {
                 || e.kind() == Kind::MissingSubcommand =>
         {
             Parsed::Wrong(
-                "no command: publish, subscribe, libs, config or broker; see `kps --help`".to_owned(),
+                "no command: publish, subscribe, topics, offsets, groups, libs, config or broker; see `kps --help`"
+                    .to_owned(),
             )
         }
         Err(e) => Parsed::Wrong(one_line(&e.render().to_string())),

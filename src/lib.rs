@@ -10,6 +10,8 @@ pub mod console;
 pub mod escape;
 pub mod filter;
 pub mod format;
+#[cfg(any(feature = "native", feature = "rskafka"))]
+pub mod group;
 pub mod input;
 pub mod offset;
 pub mod private;
@@ -21,5 +23,5 @@ pub mod resilient;
 pub mod settings;
 pub mod stop;
 pub mod units;
-#[cfg(any(feature = "broker", feature = "native"))]
+#[cfg(any(feature = "broker", feature = "native", feature = "rskafka"))]
 pub mod wire;

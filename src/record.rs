@@ -4,6 +4,22 @@
 //! Nothing here allocates per record: a [`Batch`] is cleared and used again.
 
 use std::fmt;
+use std::sync::Arc;
+
+/// A partition of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicPartition {
+    /// Topic name.
+    pub topic: Arc<str>,
+    /// Partition number.
+    pub partition: i32,
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}]", self.topic, self.partition)
+    }
+}
 
 /// What the timestamp of a record means (Kafka's `TimestampType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

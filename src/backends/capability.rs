@@ -36,8 +36,10 @@ pub struct Capability {
 /// How a run asks for a capability.
 #[derive(Debug)]
 enum Asked {
-    /// By setting a key explicitly to one of these values (none listed: to any).
+    /// By setting a key explicitly to one of these values (none listed: to any), for records.
     By(&'static [(KeyId, &'static [&'static str])]),
+    /// The same, for connections: whatever they are for.
+    ByConnecting(&'static [(KeyId, &'static [&'static str])]),
     /// By being a member of a group.
     ByGroup,
     /// By `rdkafka.KEY`.
@@ -46,7 +48,7 @@ enum Asked {
     InData,
 }
 
-use Asked::{By, ByGroup, ByPassthrough, InData};
+use Asked::{By, ByConnecting, ByGroup, ByPassthrough, InData};
 use Support::{No, Stronger, Yes};
 
 /// All capabilities that differ, or that no library has yet.
@@ -54,9 +56,9 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "groups",
         doc: "consumer groups: membership, committed offsets (`-g`, `kafka.consumer.group.id`)",
-        native: No,
+        native: Yes,
         rdkafka: Yes,
-        rskafka: No,
+        rskafka: Yes,
         asked: ByGroup,
     },
     Capability {
@@ -126,9 +128,9 @@ pub const CAPABILITIES: &[Capability] = &[
     Capability {
         name: "sticky_assignor",
         doc: "`partition.assignment.strategy=sticky` (the eager one; `cooperative-sticky` is there)",
-        native: No,
+        native: Yes,
         rdkafka: No,
-        rskafka: No,
+        rskafka: Yes,
         asked: By(&[(KeyId::AssignmentStrategy, &["sticky"])]),
     },
     Capability {
@@ -137,7 +139,7 @@ pub const CAPABILITIES: &[Capability] = &[
         native: No,
         rdkafka: Yes,
         rskafka: No,
-        asked: By(&[
+        asked: ByConnecting(&[
             (KeyId::SecurityProtocol, &["SSL", "SASL_PLAINTEXT", "SASL_SSL"]),
             (KeyId::SaslMechanism, &[]),
             (KeyId::SaslUsername, &[]),
@@ -203,7 +205,10 @@ impl Capability {
     /// The settings of this run that ask for it, as the user wrote them, each with its place.
     fn asked_by(&self, settings: &Settings, purpose: Purpose) -> Vec<(String, Place)> {
         match self.asked {
-            By(keys) => keys.iter().filter_map(|(key, values)| set_to(settings, *key, values)).collect(),
+            By(_) if purpose == Purpose::Inspect => Vec::new(),
+            By(keys) | ByConnecting(keys) => {
+                keys.iter().filter_map(|(key, values)| set_to(settings, *key, values)).collect()
+            }
             ByGroup => {
                 let group = purpose.group(settings).map(|g| format!("group.id={g}"));
                 group.map(|what| (what, settings.place(KeyId::GroupId).clone())).into_iter().collect()
@@ -255,7 +260,9 @@ pub(super) fn check(library: Library, settings: &Settings, purpose: Purpose) -> 
 
 fn lack(capability: &Capability, library: Library, what: &str, place: &Place) -> String {
     let can = |library: &Library| matches!(capability.of(*library), Yes | Stronger(_));
-    let able: Vec<Library> = Library::ALL.into_iter().filter(can).collect();
+    let mut able: Vec<Library> = Library::ALL.into_iter().filter(can).collect();
+    // First the one that most likely can do what is asked next as well.
+    able.sort_by_key(|library| *library != Library::Rdkafka);
     let here: Vec<&str> = able.iter().filter(|l| is_available(**l)).map(|l| l.name()).collect();
     let way_out = match able.first() {
         None => "no library here can".to_owned(),
@@ -268,15 +275,15 @@ fn lack(capability: &Capability, library: Library, what: &str, place: &Place) ->
 /// The table for the README.
 pub fn markdown_table() -> String {
     let mut out =
-        String::from("| capability | what it is | rdkafka | rskafka | native |\n|---|---|---|---|---|\n");
+        String::from("| capability | what it is | native | rdkafka | rskafka |\n|---|---|---|---|---|\n");
     for c in CAPABILITIES {
         let cell = |s| match s {
             Yes => "yes",
             No => "no",
             Stronger(how) => how,
         };
-        let [rdkafka, rskafka, native] = Library::ALL.map(|library| cell(c.of(library)));
-        out.push_str(&format!("| `{}` | {} | {rdkafka} | {rskafka} | {native} |\n", c.name, c.doc));
+        let [native, rdkafka, rskafka] = Library::ALL.map(|library| cell(c.of(library)));
+        out.push_str(&format!("| `{}` | {} | {native} | {rdkafka} | {rskafka} |\n", c.name, c.doc));
     }
     out
 }
@@ -315,6 +322,17 @@ mod tests {
         assert!(check.lacks.is_empty());
         assert_eq!(check.warnings.len(), 1);
         assert!(check.warnings[0].starts_with("acks=1 (-X acks) on rskafka runs as acks=all"));
+    }
+
+    #[test]
+    fn looking_at_a_cluster_asks_only_for_what_connecting_takes() {
+        let about_records =
+            [("isolation.level", "read_uncommitted"), ("client.rack", "a"), ("group.id", "g")];
+        let settings = Settings::for_tests(Side::Consumer, &about_records);
+        assert_eq!(check(Library::Rskafka, &settings, Purpose::Inspect).lacks, [""; 0]);
+        assert!(!check(Library::Rskafka, &settings, Purpose::ReadPartitions).lacks.is_empty());
+        let settings = Settings::for_tests(Side::Consumer, &[("security.protocol", "SSL")]);
+        assert_eq!(check(Library::Rskafka, &settings, Purpose::Inspect).lacks.len(), 1);
     }
 
     #[test]

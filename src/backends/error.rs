@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::SystemTime;
 
-use super::TopicPartition;
+use super::{Offsets, TopicPartition};
 
 /// What happened, in the terms a user acts on. Each kind has one exit code (README, "Exit codes").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,12 +22,16 @@ pub enum ErrorKind {
     Authorization,
     /// The topic or partition does not exist.
     UnknownTopic,
+    /// The group does not exist.
+    UnknownGroup,
     /// The record or batch is larger than a limit.
     TooLarge,
     /// What a broker sent, or what was to be sent, cannot be decoded.
     BadRecord,
     /// An offset that the partition does not have, with `auto.offset.reset=none`.
     OffsetOutOfRange,
+    /// Not now: the group is being rebalanced.
+    Later,
     /// A transaction that was not committed: its records do not count.
     NotCommitted,
     /// Anything else.
@@ -134,6 +138,21 @@ impl Error {
     /// What happened.
     pub fn kind(&self) -> ErrorKind {
         self.kind
+    }
+
+    /// Adds which records are left uncommitted, unless that was added.
+    pub(crate) fn not_committed(self, offsets: &Offsets) -> Self {
+        const NAME: &str = "not committed";
+        if offsets.is_empty() || self.context.iter().any(|(name, _)| *name == NAME) {
+            return self;
+        }
+        let upto: Vec<String> = offsets.iter().map(|(tp, offset)| format!("{tp} up to {offset}")).collect();
+        self.with_context(NAME, upto.join(" "))
+    }
+
+    /// True of a refusal that trying again does not cure.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.kind, ErrorKind::Authorization | ErrorKind::Authentication)
     }
 
     /// Whether trying again can help.

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::capability::{Check, check};
-use super::{PublishPlan, Publisher, SubscribePlan, Subscriber};
+use super::{Inspector, Log, PublishPlan, Publisher, SubscribePlan, Subscriber};
 use crate::settings::{Choice, KeyId, Layers, Library, Mistakes, Place, Settings, Side};
 
 /// What a run is for.
@@ -15,6 +15,8 @@ pub enum Purpose {
     Subscribe,
     /// Reading partitions of one's own choice, whatever `group.id` says.
     ReadPartitions,
+    /// Looking at topics, offsets and groups.
+    Inspect,
 }
 
 impl Purpose {
@@ -101,11 +103,12 @@ pub fn choose(layers: &Layers, purpose: Purpose) -> Result<Chosen, NoLibrary> {
     match choice {
         Choice::Only(library) if here.contains(&library) => only(layers, library, purpose),
         Choice::Only(Library::Rdkafka) => {
-            let mut chosen = only(layers, first, purpose)?;
+            let instead = if here.contains(&Library::Rskafka) { Library::Rskafka } else { first };
+            let mut chosen = only(layers, instead, purpose)?;
             chosen.warnings.insert(
                 0,
                 format!(
-                    "{place}: library rdkafka is not built in, {first} runs instead (build with --features rdkafka to have it)"
+                    "{place}: library rdkafka is not built in, {instead} runs instead (build with --features rdkafka to have it)"
                 ),
             );
             Ok(chosen)
@@ -113,6 +116,36 @@ pub fn choose(layers: &Layers, purpose: Purpose) -> Result<Chosen, NoLibrary> {
         Choice::Only(library) => Err(NoLibrary::NotBuilt { library, place }),
         Choice::Auto => first_able(layers, &here, purpose),
     }
+}
+
+/// What to use for these settings.
+#[derive(Debug, Default)]
+pub struct Advice {
+    /// The first library `auto` prefers that can publish and subscribe with them; none if no library here can.
+    pub library: Option<Library>,
+    /// What those before it lack, a line each.
+    pub because: Vec<String>,
+}
+
+/// Which library to use for these settings, whichever they name.
+///
+/// # Errors
+/// Mistakes in the settings.
+pub fn advise(layers: &Layers) -> Result<Advice, Mistakes> {
+    let mut advice = Advice::default();
+    for library in available() {
+        let before = advice.because.len();
+        for purpose in [Purpose::Publish, Purpose::Subscribe] {
+            let (_, lacks) = held_against(layers, library, purpose)?;
+            let new = lacks.into_iter().filter(|lack| !advice.because.contains(lack)).collect::<Vec<_>>();
+            advice.because.extend(new);
+        }
+        if advice.because.len() == before {
+            advice.library = Some(library);
+            break;
+        }
+    }
+    Ok(advice)
 }
 
 fn only(layers: &Layers, library: Library, purpose: Purpose) -> Result<Chosen, NoLibrary> {
@@ -174,13 +207,38 @@ pub fn open_publisher(chosen: &Chosen, plan: &PublishPlan) -> super::Result<Box<
 pub fn open_subscriber(chosen: &Chosen, plan: &SubscribePlan) -> super::Result<Box<dyn Subscriber>> {
     match chosen.library {
         #[cfg(feature = "native")]
-        Library::Native => super::native::open_subscriber(&chosen.settings, plan),
+        Library::Native => grouped(super::native::open_subscriber(&chosen.settings, plan)?, chosen, plan),
         #[cfg(feature = "rdkafka")]
         Library::Rdkafka => super::rdkafka::open_subscriber(&chosen.settings, plan),
         #[cfg(feature = "rskafka")]
-        Library::Rskafka => super::rskafka::open_subscriber(&chosen.settings, plan),
+        Library::Rskafka => grouped(super::rskafka::open_subscriber(&chosen.settings, plan)?, chosen, plan),
         #[allow(unreachable_patterns, reason = "reachable when a feature is off")]
         library => Err(not_built(library, plan)),
+    }
+}
+
+/// Membership of the group, if there is to be one, for a library that has none of its own.
+#[cfg(any(feature = "native", feature = "rskafka"))]
+fn grouped(
+    reader: Box<dyn Subscriber>,
+    chosen: &Chosen,
+    plan: &SubscribePlan,
+) -> super::Result<Box<dyn Subscriber>> {
+    if plan.grouped { super::grouped::open(reader, &chosen.settings) } else { Ok(reader) }
+}
+
+/// Opens an inspector on the chosen library. rskafka has no calls for most of it: ours are used.
+///
+/// # Errors
+/// As the library's own.
+pub fn open_inspector(chosen: &Chosen, log: &Log) -> super::Result<Box<dyn Inspector>> {
+    match chosen.library {
+        #[cfg(any(feature = "native", feature = "rskafka"))]
+        Library::Native | Library::Rskafka => super::wired::open_inspector(&chosen.settings),
+        #[cfg(feature = "rdkafka")]
+        Library::Rdkafka => super::rdkafka::open_inspector(&chosen.settings, log),
+        #[allow(unreachable_patterns, reason = "reachable when a feature is off")]
+        library => Err(not_built(library, log)),
     }
 }
 

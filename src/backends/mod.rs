@@ -1,11 +1,15 @@
-//! The seam between the commands and the client libraries: two object-safe, synchronous traits,
-//! batches in and records pushed out, one virtual call a batch and one a record.
+//! The seam between the commands and the client libraries: three object-safe, synchronous
+//! traits: batches in, records pushed out (one virtual call a batch and one a record), and looking at the
+//! cluster.
 //!
 //! Wrappers implement the same traits. Nothing here knows about flags, input or output formats.
 
 pub mod capability;
 mod error;
 mod factory;
+#[cfg(any(feature = "native", feature = "rskafka"))]
+mod grouped;
+pub mod inspector;
 mod mailbox;
 #[cfg(feature = "native")]
 mod native;
@@ -17,11 +21,15 @@ mod rdkafka;
 mod reset;
 #[cfg(feature = "rskafka")]
 mod rskafka;
+#[cfg(any(feature = "native", feature = "rskafka"))]
+mod wired;
 
 pub use error::{Error, ErrorKind, Result, Status};
 pub use factory::{
-    Chosen, NoLibrary, Purpose, available, build_of, choose, is_available, open_publisher, open_subscriber,
+    Advice, Chosen, NoLibrary, Purpose, advise, available, build_of, choose, is_available, open_inspector,
+    open_publisher, open_subscriber,
 };
+pub use inspector::Inspector;
 pub(crate) use mailbox::Mailbox;
 pub use notice::Notice;
 
@@ -30,6 +38,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use crate::record::TopicPartition;
 use crate::record::{Batch, RecordRef};
 
 /// Wakes a `poll` that waits, from any thread. A wake-up that comes before the `poll` makes that
@@ -126,20 +135,30 @@ pub struct SubscribePlan {
     pub log: Log,
 }
 
+/// True for the topics that Kafka and others keep for themselves.
+pub(crate) fn is_internal(topic: &str) -> bool {
+    topic.starts_with("__")
+}
+
 /// True when a pattern takes a topic: it matches, and an internal topic only when asked for by name.
 #[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 fn pattern_takes(pattern: &regex::Regex, topic: &str) -> bool {
-    let internal = pattern.as_str().trim_start_matches('^').starts_with("__");
-    (internal || !topic.starts_with("__")) && pattern.is_match(topic)
+    let internal = is_internal(pattern.as_str().trim_start_matches('^'));
+    (internal || !is_internal(topic)) && pattern.is_match(topic)
 }
 
 /// No such topic, in the same words from every library.
-#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
-fn unknown_topic(topic: &str) -> Error {
+pub(crate) fn unknown_topic(topic: &str) -> Error {
     let text = format!(
         "unknown topic {topic}: create it, or allow the broker to create topics (auto.create.topics.enable)"
     );
     Error::new(ErrorKind::UnknownTopic, text)
+}
+
+/// A group that is none of consumers (of Kafka Connect, say), in the same words from every library.
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
+fn not_of_consumers(group: &str) -> Error {
+    Error::new(ErrorKind::UnknownGroup, format!("group {group} is not a group of consumers"))
 }
 
 /// No broker could be used, in the same words from every library.
@@ -153,6 +172,26 @@ fn not_reached(kind: ErrorKind, servers: &[String], reason: &str) -> Error {
 fn too_large(bytes: usize, limit: impl fmt::Display) -> Error {
     let text = format!("record of {bytes} bytes is larger than max.request.size {limit}");
     Error::new(ErrorKind::TooLarge, text)
+}
+
+/// What becomes of a commit of partitions that are given up: a refusal for ever ends the run, whatever else keeps
+/// their offsets from being committed is told.
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
+fn committed_or_said(outcome: Result<()>, sink: &mut dyn RecordSink) -> Result<()> {
+    match outcome {
+        Err(e) if e.is_refusal() => Err(e),
+        Err(e) => {
+            sink.warn(&format!("{e}: what was read and not committed is read again"));
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// What asks for a group of a subscriber that was opened without one.
+#[cfg(any(feature = "native", feature = "rskafka"))]
+fn without_group() -> Error {
+    Error::new(ErrorKind::Unsupported, "no group was given")
 }
 
 /// The error for a partition that a topic does not have.
@@ -190,21 +229,6 @@ pub trait Publisher: Send {
     /// # Errors
     /// As `poll`.
     fn close(self: Box<Self>, deadline: &dyn Fn() -> Instant, sink: &mut dyn ReportSink) -> Result<()>;
-}
-
-/// A partition of a topic.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TopicPartition {
-    /// Topic name.
-    pub topic: Arc<str>,
-    /// Partition number.
-    pub partition: i32,
-}
-
-impl fmt::Display for TopicPartition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}[{}]", self.topic, self.partition)
-    }
 }
 
 /// Offsets by partition: the next offset to read.
@@ -296,7 +320,7 @@ pub trait Subscriber: Send {
     /// Commits for the group, and waits for the answer.
     ///
     /// # Errors
-    /// `Authorization`, `TimedOut`, `Other` when refused.
+    /// `Authorization`, naming what is not committed; `Later` in a rebalance; `TimedOut`; `Other` when refused.
     fn commit(&mut self, offsets: &Offsets) -> Result<()>;
     /// Leaves the group (if any) and ends by `deadline`. The sink sees the last `revoked`.
     ///

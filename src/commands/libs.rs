@@ -7,35 +7,33 @@ use serde_json::{Map, Value, json};
 
 use super::{Exit, output::Output};
 use crate::backends::capability::{CAPABILITIES, Support};
-use crate::backends::{available, build_of, is_available};
+use crate::backends::{Advice, advise, available, build_of, is_available};
 use crate::cli::{LibsArgs, ReportFormat};
 use crate::console;
-use crate::settings::Library;
+use crate::settings::{Layers, Library};
 
-/// Runs the command.
-pub(super) fn run(args: &LibsArgs) -> Result<Exit> {
-    if let Some(name) = &args.check {
-        let Some(library) = Library::named(name) else {
-            // A script that asks for a library of another version wants "no", not "you mistyped".
-            console::error(unknown(name));
-            return Ok(Exit::Failed);
-        };
-        return Ok(if is_available(library) { Exit::Done } else { Exit::Failed });
-    }
+/// Runs the command: the library to use is that for the settings given.
+pub(super) fn run(args: &LibsArgs, layers: &Layers) -> Result<Exit> {
+    let advice = advise(layers)?;
     match args.output {
-        ReportFormat::Text => Output::print(&text()),
-        ReportFormat::Json => Output::print(&format!("{:#}\n", report())),
+        ReportFormat::Text => Output::print(&text(&advice)),
+        ReportFormat::Json => Output::print(&format!("{:#}\n", report(&advice))),
     }
+}
+
+/// `--check`, which reads no settings.
+pub(super) fn check(name: &str) -> Exit {
+    let Some(library) = Library::named(name) else {
+        // A script that asks for a library of another version wants "no", not "you mistyped".
+        console::error(unknown(name));
+        return Exit::Failed;
+    };
+    if is_available(library) { Exit::Done } else { Exit::Failed }
 }
 
 fn unknown(name: &str) -> String {
     let names: Vec<_> = Library::ALL.iter().map(|l| l.name()).collect();
     format!("--check {name}: unknown library; {} are known", names.join(", "))
-}
-
-/// The one to use: the first of those that `auto` prefers that is here.
-fn recommended() -> Option<Library> {
-    available().first().copied()
 }
 
 /// What a library costs, and where the figure comes from.
@@ -47,11 +45,12 @@ fn performance(library: Library) -> &'static str {
     }
 }
 
-fn report() -> Value {
+fn report(advice: &Advice) -> Value {
     let libraries: Map<String, Value> = Library::ALL.iter().map(|l| (l.name().to_owned(), one(*l))).collect();
     json!({
         "available": available().iter().map(|l| l.name()).collect::<Vec<_>>(),
-        "recommended": recommended().map(Library::name),
+        "recommended": advice.library.map(Library::name),
+        "because": advice.because,
         "libraries": libraries,
     })
 }
@@ -78,18 +77,21 @@ fn one(library: Library) -> Value {
     })
 }
 
-fn text() -> String {
+fn text(advice: &Advice) -> String {
     let mut out = String::new();
     for library in Library::ALL {
         let here = match build_of(library) {
             Some((version, features)) => format!("{version} ({})", features.join(", ")),
             None => format!("not built in: build with --features {library}"),
         };
-        let best = if recommended() == Some(library) { "  recommended" } else { "" };
+        let best = if advice.library == Some(library) { "  recommended" } else { "" };
         let _ = writeln!(out, "{library:8} {here}{best}");
         let _ = writeln!(out, "{:8} {}", "", performance(library));
     }
-    let _ = writeln!(out, "\n{:24} {:8} {:8} {:8} ", "capability", "rdkafka", "rskafka", "native");
+    for lack in &advice.because {
+        let _ = writeln!(out, "\n{lack}");
+    }
+    let _ = writeln!(out, "\n{:24} {:8} {:8} {:8} ", "capability", "native", "rdkafka", "rskafka");
     for c in CAPABILITIES {
         let cell = |s| match s {
             Support::Yes => "yes",
@@ -97,8 +99,8 @@ fn text() -> String {
             Support::Stronger(_) => "stronger",
         };
         let doc = c.doc.replace('`', "");
-        let [rdkafka, rskafka, native] = Library::ALL.map(|library| cell(c.of(library)));
-        let _ = writeln!(out, "{:24} {rdkafka:8} {rskafka:8} {native:8} {doc}", c.name);
+        let [native, rdkafka, rskafka] = Library::ALL.map(|library| cell(c.of(library)));
+        let _ = writeln!(out, "{:24} {native:8} {rdkafka:8} {rskafka:8} {doc}", c.name);
     }
     out
 }

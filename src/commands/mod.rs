@@ -5,6 +5,7 @@ mod broker;
 mod config;
 #[cfg(feature = "broker")]
 mod embedded;
+mod inspect;
 mod libs;
 mod output;
 mod publish;
@@ -23,7 +24,7 @@ use crate::backends::{
     self, Chosen, ErrorKind, Log, NoLibrary, Notice, PublishPlan, Publisher, Purpose, SubscribePlan,
     Subscriber,
 };
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, LibsArgs};
 use crate::console::{self, Level};
 use crate::resilient::{self, Doubt, Rules};
 use crate::settings::{KeyId, Layers, Library, Mistakes, Settings, Side};
@@ -44,7 +45,7 @@ pub enum Exit {
     Unreachable,
     /// Authentication or authorization refused.
     Refused,
-    /// Unknown topic or partition.
+    /// Unknown topic, partition or group.
     UnknownTopic,
     /// A bad record.
     BadRecord,
@@ -84,10 +85,10 @@ impl From<ErrorKind> for Exit {
             ErrorKind::Unsupported => Self::Usage,
             ErrorKind::Unreachable | ErrorKind::TimedOut => Self::Unreachable,
             ErrorKind::Authentication | ErrorKind::Authorization => Self::Refused,
-            ErrorKind::UnknownTopic => Self::UnknownTopic,
+            ErrorKind::UnknownTopic | ErrorKind::UnknownGroup => Self::UnknownTopic,
             ErrorKind::BadRecord => Self::BadRecord,
             ErrorKind::TooLarge | ErrorKind::NotCommitted => Self::Undelivered,
-            ErrorKind::OffsetOutOfRange | ErrorKind::Other => Self::Failed,
+            ErrorKind::OffsetOutOfRange | ErrorKind::Later | ErrorKind::Other => Self::Failed,
         }
     }
 }
@@ -212,8 +213,12 @@ fn dispatch(cli: &Cli) -> Result<Exit> {
     match &cli.command {
         Command::Publish(args) => publish::run(args, &Context::new(cli)?),
         Command::Subscribe(args) => subscribe::run(args, &Context::new(cli)?),
+        Command::Topics(args) => inspect::topics(args, &Context::new(cli)?),
+        Command::Offsets(args) => inspect::offsets(args, &Context::new(cli)?),
+        Command::Groups(args) => inspect::groups(args, &Context::new(cli)?),
         Command::Config(args) => config::run(args, &Context::new(cli)?.layers),
-        Command::Libs(args) => libs::run(args),
+        Command::Libs(LibsArgs { check: Some(name), .. }) => Ok(libs::check(name)),
+        Command::Libs(args) => libs::run(args, &Context::new(cli)?.layers),
         #[cfg(feature = "broker")]
         Command::Broker(args) => {
             refuse_settings(cli)?;

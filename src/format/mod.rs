@@ -60,22 +60,35 @@ impl Format {
     }
 
     /// Appends a record to `out`.
+    #[inline]
     pub fn append(&self, out: &mut Vec<u8>, record: &RecordRef<'_>) {
+        match &self.kind {
+            Kind::Value { delimiter } if !self.terminal => append_value(out, record, delimiter),
+            _ => self.append_slowly(out, record),
+        }
+    }
+
+    fn append_slowly(&self, out: &mut Vec<u8>, record: &RecordRef<'_>) {
         let start = out.len();
         match &self.kind {
-            Kind::Value { delimiter } => {
-                out.extend_from_slice(record.value.unwrap_or_default());
-                match **delimiter {
-                    [byte] => out.push(byte),
-                    _ => out.extend_from_slice(delimiter),
-                }
-            }
+            Kind::Value { delimiter } => append_value(out, record, delimiter),
             Kind::Envelope(envelope) => envelope.append(out, record),
             Kind::Template(template) => template.append(out, record),
         }
         if self.terminal {
             escape::for_terminal(out, start);
         }
+    }
+}
+
+#[inline]
+fn append_value(out: &mut Vec<u8>, record: &RecordRef<'_>, delimiter: &[u8]) {
+    let value = record.value.unwrap_or_default();
+    out.reserve(value.len() + delimiter.len());
+    out.extend_from_slice(value);
+    match delimiter {
+        [byte] => out.push(*byte),
+        _ => out.extend_from_slice(delimiter),
     }
 }
 

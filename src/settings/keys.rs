@@ -61,6 +61,8 @@ pub enum KeyId {
     // consumer
     GroupId,
     GroupInstanceId,
+    GroupProtocol,
+    GroupRemoteAssignor,
     AutoOffsetReset,
     EnableAutoCommit,
     AutoCommitInterval,
@@ -348,6 +350,10 @@ pub const KEYS: &[Key] = &[
         .flag("-g").doc("consumer group to join"),
     row(KeyId::GroupInstanceId, "group.instance.id", Role::Consumer, Kind::Name)
         .doc("name of a static member of the group"),
+    row(KeyId::GroupProtocol, "group.protocol", Role::Consumer, Kind::Choice(&["classic", "consumer"]))
+        .default("classic").doc("how members agree: one of them assigns, or the broker does (KIP-848)"),
+    row(KeyId::GroupRemoteAssignor, "group.remote.assignor", Role::Consumer, Kind::Name)
+        .doc("the broker's way of assigning, with group.protocol=consumer"),
     row(KeyId::AutoOffsetReset, "auto.offset.reset", Role::Consumer, Kind::Choice(&["latest", "earliest", "none"]))
         .synonyms(&[("smallest", "earliest"), ("beginning", "earliest"), ("largest", "latest"), ("end", "latest"),
                     ("error", "none")])
@@ -364,7 +370,7 @@ pub const KEYS: &[Key] = &[
     row(KeyId::SessionTimeout, "session.timeout.ms", Role::Consumer, Kind::Millis(1, 3_600_000))
         .default("45000").doc("a member not heard of for so long is out of the group"),
     row(KeyId::HeartbeatInterval, "heartbeat.interval.ms", Role::Consumer, Kind::Millis(1, 3_600_000))
-        .default("3000").doc("time between signs of life to the group"),
+        .default("500").doc("time between signs of life to the group, by which a member also learns that others came or left"),
     row(KeyId::AssignmentStrategy, "partition.assignment.strategy", Role::Consumer,
         Kind::List(&["range", "roundrobin", "cooperative-sticky", "sticky"]))
         .synonyms(&[("org.apache.kafka.clients.consumer.RangeAssignor", "range"),

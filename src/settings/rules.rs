@@ -13,7 +13,13 @@ const LESS: &[(Side, KeyId, KeyId)] = &[
 const NOT_MORE: &[(Side, KeyId, KeyId)] = &[
     (Side::Producer, KeyId::ReconnectBackoff, KeyId::ReconnectBackoffMax),
     (Side::Consumer, KeyId::ReconnectBackoff, KeyId::ReconnectBackoffMax),
-    (Side::Consumer, KeyId::SessionTimeout, KeyId::MaxPollInterval),
+];
+
+/// Settings of one `group.protocol` that the other has no use for: the broker sets the times of KIP-848's, as the
+/// Java client has it.
+const OF_PROTOCOL: &[(&str, &[KeyId])] = &[
+    ("classic", &[KeyId::SessionTimeout, KeyId::HeartbeatInterval, KeyId::AssignmentStrategy]),
+    ("consumer", &[KeyId::GroupRemoteAssignor]),
 ];
 
 /// Turns idempotence off where nobody asked for it and other values rule it out, as the Java client
@@ -39,8 +45,17 @@ pub(super) fn broken(settings: &Settings) -> Vec<Mistake> {
     less.map(|&(_, a, b)| conflict(settings, a, "must be less than", b))
         .chain(not_more.map(|&(_, a, b)| conflict(settings, a, "must not be more than", b)))
         .chain(idempotence(settings))
+        .chain(of_other_protocol(settings))
         .chain(resilience(settings))
         .collect()
+}
+
+/// Settings that were set for the other protocol of groups.
+fn of_other_protocol(settings: &Settings) -> Vec<Mistake> {
+    let protocol = settings.text(KeyId::GroupProtocol).unwrap_or_default();
+    let others = OF_PROTOCOL.iter().filter(|(of, _)| settings.side == Side::Consumer && *of != protocol);
+    let set = others.flat_map(|(_, ids)| *ids).filter(|id| settings.is_set(**id));
+    set.map(|id| conflict(settings, *id, "does not go with", KeyId::GroupProtocol)).collect()
 }
 
 /// A transaction is delivered as a whole or not at all, and cannot go on in a new connection.

@@ -1,5 +1,5 @@
 //! Kafka's wire format. All but `net` is pure: no sockets, no clock, no runtime. Shared by the embedded
-//! broker and the native client, so every message reads and writes in both roles.
+//! broker and by the clients, so every message reads and writes in both roles.
 //!
 //! What comes from a socket is not trusted. A reader never allocates for a count before the bytes
 //! that the count stands for have been read, what it allocates in all is bounded by a budget, and
@@ -21,17 +21,21 @@
 mod message;
 
 mod api;
+#[cfg(any(feature = "broker", feature = "native"))]
 pub mod batch;
+#[cfg(any(feature = "broker", feature = "native"))]
 mod codec;
+#[cfg(any(feature = "broker", feature = "native"))]
 mod crc32c;
 mod error_code;
 mod field;
 mod frame;
 mod header;
 pub mod messages;
-#[cfg(feature = "native")]
+#[cfg(any(feature = "native", feature = "rskafka"))]
 pub mod net;
 mod reader;
+#[cfg(any(feature = "broker", feature = "native"))]
 pub mod records;
 mod writer;
 
@@ -39,7 +43,9 @@ mod writer;
 mod arbitrary;
 
 pub use api::{APIS, Api, ApiKey, Message, Request};
+#[cfg(any(feature = "broker", feature = "native"))]
 pub use codec::Codec;
+#[cfg(any(feature = "broker", feature = "native"))]
 pub use crc32c::{Crc32c, crc32c};
 pub use error_code::ErrorCode;
 pub use field::{Blob, Field, Nullable, Records, Text, Uuid, Version};

@@ -12,7 +12,6 @@ use crate::harness::process::Running;
 use crate::harness::unique;
 use crate::{Ctx, PerLibrary};
 
-/// For libraries that have groups.
 pub(crate) const TRIALS: &[PerLibrary] = &[
     ("groups::a_run_resumes_where_the_last_one_ended", a_run_resumes_where_the_last_one_ended),
     ("groups::offsets_of_another_client_are_taken_up", offsets_of_another_client_are_taken_up),
@@ -29,13 +28,14 @@ pub(crate) const TRIALS: &[PerLibrary] = &[
     ("groups::a_full_disk_leaves_nothing_committed", a_full_disk_leaves_nothing_committed),
     ("groups::strategy_and_instance_are_seen_by_java", strategy_and_instance_are_seen_by_java),
     ("groups::a_pattern_in_a_group", a_pattern_in_a_group),
+    ("groups::deleted_records_are_told_once", deleted_records_are_told_once),
     ("groups::partitions_of_ones_own_are_refused", partitions_of_ones_own_are_refused),
 ];
 
-const EARLIEST: [&str; 2] = ["-X", "auto.offset.reset=earliest"];
+pub(crate) const EARLIEST: [&str; 2] = ["-X", "auto.offset.reset=earliest"];
 
 /// `kps subscribe TOPIC -g GROUP`.
-fn member(ctx: &Ctx, library: Library, topic: &str, group: &str) -> Kps {
+pub(crate) fn member(ctx: &Ctx, library: Library, topic: &str, group: &str) -> Kps {
     Kps::subscribe(ctx.kafka(), library, topic).args(["-g", group])
 }
 
@@ -332,4 +332,23 @@ fn a_pattern_in_a_group(ctx: &Ctx, library: Library) {
 fn partitions_of_ones_own_are_refused(ctx: &Ctx, library: Library) {
     let output = member(ctx, library, "any", "group").args(["-p", "0"]).run().code(2);
     output.says("-p with -g");
+}
+
+/// The group's offset is no longer in the partition: `auto.offset.reset` says where to go on.
+fn deleted_records_are_told_once(ctx: &Ctx, library: Library) {
+    let topic = ctx.kafka().topic("deleted", 1);
+    ctx.kafka().produce(&topic, &values(&["a", "b", "c", "d"]), json!({}));
+    ctx.kafka().delete_records(&topic, 0, 2);
+    for (policy, printed) in [("earliest", "c\nd\n"), ("latest", ""), ("none", "")] {
+        let group = unique("group");
+        ctx.kafka().set_committed(&group, &topic, 0, 1);
+        let reset = format!("auto.offset.reset={policy}");
+        let run = member(ctx, library, &topic, &group).args(["-X", &reset, "--exit"]).run().prints(printed);
+        let lines = run.err().lines().count();
+        let run = run.says(&topic).says("1").says(&reset);
+        assert_eq!(lines, 1, "{run}");
+        run.code(if policy == "none" { 1 } else { 0 });
+        let kept = if policy == "none" { 1 } else { 4 };
+        assert_eq!(ctx.kafka().committed(&group, &topic, 0), Some(kept), "{policy}");
+    }
 }

@@ -1,7 +1,8 @@
 //! Everything `kps` does with a broker, and what brokers do with other clients: one list of trials, run against a real
 //! Apache Kafka and against the embedded broker, through each client.
 //!
-//! One broker of each kind serves all its trials; each uses topics and groups of its own. What a trial needs and the
+//! One broker of each kind serves all its trials; each uses topics and groups of its own. What needs several brokers has a
+//! real cluster. What a trial needs and the
 //! machine does not have makes it ignored, with the reason; with `CI=true` that is a failure. The embedded broker needs
 //! nothing: without Java its trials ask librdkafka what they otherwise ask Java's client.
 #![allow(clippy::unwrap_used, reason = "in a test, to panic is to report")]
@@ -9,13 +10,18 @@
 #![allow(clippy::disallowed_methods, reason = "tests read the environment themselves")]
 
 mod bad_input;
+mod changes;
+mod cluster;
 mod conformance;
 mod cross;
+mod damage;
 mod differences;
 mod exit;
 mod groups;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod inspect;
+mod members;
 mod offsets;
 mod peers;
 mod process;
@@ -35,6 +41,7 @@ use libtest_mimic::{Arguments, Trial};
 use differences::DIFFERENCES;
 use harness::app::Library;
 use harness::client::Client;
+use harness::cluster::Shared;
 use harness::kafka::{Kafka, Kind};
 use harness::{java, kcat, python};
 
@@ -61,13 +68,15 @@ impl Ctx {
 /// Trials as they are declared: `(name, function)`.
 type Once = (&'static str, fn(&Ctx));
 type PerLibrary = (&'static str, fn(&Ctx, Library));
+type OnCluster = (&'static str, fn(&Shared, Library));
 type PerClient = (&'static str, fn(&Ctx, Client));
 
-const ONCE: &[&[Once]] = &[peers::TRIALS, cross::ONCE, settings::ONCE, differences::TRIALS];
+const ONCE: &[&[Once]] = &[peers::TRIALS, cross::ONCE, settings::ONCE, inspect::ONCE, differences::TRIALS];
 const PER_LIBRARY: &[&[PerLibrary]] = &[
     publish::TRIALS,
     subscribe::TRIALS,
     offsets::TRIALS,
+    inspect::TRIALS,
     exit::TRIALS,
     signals::TRIALS,
     bad_input::TRIALS,
@@ -75,9 +84,14 @@ const PER_LIBRARY: &[&[PerLibrary]] = &[
     settings::TRIALS,
     restart::TRIALS,
     resilience::TRIALS,
+    groups::TRIALS,
+    members::TRIALS,
+    changes::TRIALS,
+    damage::TRIALS,
+    damage::WITH_GROUPS,
 ];
-/// For libraries that have groups.
-const WITH_GROUPS: &[&[PerLibrary]] = &[groups::TRIALS, settings::WITH_GROUPS];
+/// For libraries that have transactions.
+const WITH_TRANSACTIONS: &[&[PerLibrary]] = &[settings::WITH_TRANSACTIONS];
 
 /// A trial with its whole name but for the broker's.
 type Named = (String, Box<dyn FnOnce(&Ctx) + Send>);
@@ -89,8 +103,8 @@ fn declared() -> Vec<Named> {
         all.push((name.to_owned(), Box::new(run)));
     }
     for library in Library::all() {
-        let groups = if library.has_groups() { WITH_GROUPS } else { &[] };
-        let own = PER_LIBRARY.iter().chain(groups);
+        let transactions = if library.has_transactions() { WITH_TRANSACTIONS } else { &[] };
+        let own = PER_LIBRARY.iter().chain(transactions);
         for &(name, run) in own.copied().flatten() {
             all.push((format!("{}::{name}", library.name()), Box::new(move |ctx| run(ctx, library))));
         }
@@ -114,6 +128,17 @@ fn trials() -> Vec<Trial> {
             })
         })
         .collect();
+    let shared = Arc::new(Shared::default());
+    for library in Library::all() {
+        let native = if library == Library::Native { cluster::NATIVE } else { &[] };
+        for &(name, run) in cluster::TRIALS.iter().chain(native) {
+            let shared = Arc::clone(&shared);
+            trials.push(Trial::test(format!("cluster::{}::{name}", library.name()), move || {
+                run(&shared, library);
+                Ok(())
+            }));
+        }
+    }
     for kind in Kind::all() {
         let ctx = Arc::new(Ctx { kind, kafka: OnceLock::new() });
         for (name, run) in declared() {
@@ -131,7 +156,7 @@ fn trials() -> Vec<Trial> {
 fn missing(name: &str) -> Option<&'static str> {
     let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
     let without_java = Client::all().contains(&Client::Librdkafka);
-    let java = has(&["java"]) || name.starts_with("kafka::");
+    let java = has(&["java"]) || ["kafka::", "cluster::"].iter().any(|kind| name.starts_with(kind));
     let java = java || name.starts_with("embedded::") && !without_java;
     java.then(java::missing)
         .or_else(|| has(&["kcat"]).then(kcat::missing))

@@ -19,13 +19,11 @@ pub(crate) const TRIALS: &[PerLibrary] = &[
     ("settings::profiles_run", profiles_run),
     ("settings::spellings_of_other_clients", spellings_of_other_clients),
     ("settings::what_it_cannot_do_is_refused", what_it_cannot_do_is_refused),
+    ("settings::a_named_node_is_a_group", a_named_node_is_a_group),
 ];
 
-/// For libraries that have groups (and transactions).
-pub(crate) const WITH_GROUPS: &[PerLibrary] = &[
-    ("settings::a_named_node_is_a_group", a_named_node_is_a_group),
-    ("settings::one_transaction", one_transaction),
-];
+/// For libraries that have transactions.
+pub(crate) const WITH_TRANSACTIONS: &[PerLibrary] = &[("settings::one_transaction", one_transaction)];
 
 fn folder_with(name: &str, content: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
@@ -108,6 +106,7 @@ fn a_named_node_is_a_group(ctx: &Ctx, library: Library) {
         "config": {
             "source": format!("kafka://topic/{topic}"), "bootstrap_servers": [ctx.kafka().address()],
             "kafka_library": library.name(), "confluent_config": {"auto.offset.reset": "earliest"},
+            "consumer_config": {"auto_offset_reset": "earliest"},
         },
     });
     let dir = folder_with("config.json", &content.to_string());
@@ -142,7 +141,7 @@ fn what_it_cannot_do_is_refused(ctx: &Ctx, library: Library) {
     let topic = ctx.kafka().topic("refused", 1);
     let publish =
         ["enable.idempotence=true", "compression.level=3", "partitioner=fnv1a", "rdkafka.linger.ms=1"];
-    let subscribe = ["group.id=g", "isolation.level=read_uncommitted", "client.rack=r"];
+    let subscribe = ["isolation.level=read_uncommitted", "client.rack=r"];
     let asked =
         publish.map(|key| ("publish", key)).into_iter().chain(subscribe.map(|key| ("subscribe", key)));
     for (command, setting) in asked {
@@ -151,7 +150,7 @@ fn what_it_cannot_do_is_refused(ctx: &Ctx, library: Library) {
         let on = run(Kps::new([command, &topic]).on(ctx.kafka(), library));
         match library {
             Library::Rdkafka => drop(on.ok()),
-            Library::Native if !["rdkafka.linger.ms=1", "group.id=g"].contains(&setting) => drop(on.ok()),
+            Library::Native if setting != "rdkafka.linger.ms=1" => drop(on.ok()),
             Library::Native | Library::Rskafka => drop(
                 on.code(2)
                     .says(setting.split_once('=').unwrap().0)

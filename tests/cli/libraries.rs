@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::harness::app::{Kps, Library};
 use crate::one_line;
 
-const ALL: [Library; 3] = [Library::Rdkafka, Library::Rskafka, Library::Native];
+const ALL: [Library; 3] = [Library::Native, Library::Rdkafka, Library::Rskafka];
 
 fn is_here(library: Library) -> bool {
     Library::all().contains(&library)
@@ -27,13 +27,58 @@ fn libs_tells_what_is_here_and_what_each_can_do() {
         assert!(one["capabilities"].as_object().unwrap().contains_key("groups"), "{one}");
         assert!(!one["performance"].as_str().unwrap().is_empty(), "{one}");
     }
-    assert_eq!(report["libraries"]["rdkafka"]["capabilities"]["groups"], true);
-    assert_eq!(report["libraries"]["rskafka"]["capabilities"]["groups"], false);
+    assert_eq!(report["libraries"]["rskafka"]["capabilities"]["groups"], true);
+    assert_eq!(report["libraries"]["rskafka"]["capabilities"]["transactions"], false);
 
     let text = Kps::new(["libs"]).run().ok().silent().text();
     for library in ALL {
         let missing = format!("not built in: build with --features {}", library.name());
         assert_eq!(text.contains(&missing), !is_here(library), "{text}");
+    }
+}
+
+#[test]
+fn libs_recommends_by_what_is_asked_and_says_why() {
+    let advice = |args: &[&str]| -> Value {
+        let libs = ["libs", "--output", "json"];
+        serde_json::from_str(&Kps::new([&libs[..], args].concat()).run().ok().silent().text()).unwrap()
+    };
+    let able = |able: &[Library]| -> Value {
+        Library::all().into_iter().find(|library| able.contains(library)).map(Library::name).into()
+    };
+    let all = advice(&["--library", "rskafka"]);
+    assert_eq!((&all["recommended"], &all["because"]), (&able(&ALL), &serde_json::json!([])));
+    for (asked, can) in [
+        ("transactional.id=t", &[Library::Rdkafka][..]),
+        ("rdkafka.debug=all", &[Library::Rdkafka]),
+        ("compression.level=3", &[Library::Native, Library::Rdkafka]),
+        ("isolation.level=read_uncommitted", &[Library::Native, Library::Rdkafka]),
+    ] {
+        let advice = advice(&["-X", asked]);
+        assert_eq!(advice["recommended"], able(can), "{advice}");
+        let passed_over = Library::all().into_iter().take_while(|library| !can.contains(library));
+        let because: Vec<&str> =
+            advice["because"].as_array().unwrap().iter().flat_map(Value::as_str).collect();
+        assert_eq!(because.len(), passed_over.clone().count(), "{advice}");
+        for (why, library) in because.iter().zip(passed_over) {
+            assert!(why.contains(&format!("{} cannot do this", library.name())), "{why}");
+        }
+    }
+    let line = one_line(Kps::new(["libs", "-X", "lingr.ms=5"]), 2);
+    assert!(line.contains("-X lingr.ms") && line.contains("linger.ms"), "{line}");
+}
+
+#[cfg(all(feature = "broker", any(feature = "native", feature = "rdkafka", feature = "rskafka")))]
+#[test]
+fn auto_takes_the_first_and_the_summary_names_it() {
+    let ran = |args: &[&str]| -> Value {
+        let publish = ["publish", "t", "-m", "x", "-b", "embedded", "--summary", "json"];
+        let output = Kps::new([&publish[..], args].concat()).run().ok();
+        serde_json::from_str(output.err().lines().last().unwrap()).unwrap()
+    };
+    assert_eq!(ran(&[])["library"], Library::all()[0].name());
+    if is_here(Library::Rdkafka) {
+        assert_eq!(ran(&["-X", "rdkafka.log_level=6"])["library"], "rdkafka");
     }
 }
 
@@ -50,7 +95,7 @@ fn check_answers_by_exit_code_only() {
     }
     // Of another version perhaps: not available here.
     let output = Kps::new(["libs", "--check", "kafkajs"]).run().code(1).prints("");
-    output.says("--check kafkajs").says("rdkafka, rskafka, native are known");
+    output.says("--check kafkajs").says("native, rdkafka, rskafka are known");
 }
 
 /// A broker that must not be called.
@@ -152,8 +197,6 @@ fn what_rskafka_cannot_do_is_refused_before_any_connection() {
             rdkafka,
         ),
         (&publish, &["-X", "sasl.password=x"], "sasl.password=[hidden]", "-X sasl.password", rdkafka),
-        (&subscribe, &["-g", "g"], "group.id=g", "-g", rdkafka),
-        (&subscribe, &["-X", "group.id=g"], "group.id=g", "-X group.id", rdkafka),
         (&subscribe, &["-X", "client.rack=r"], "client.rack=r", "-X client.rack", both),
         (
             &subscribe,
@@ -195,13 +238,16 @@ fn every_lack_is_told_with_its_place_in_the_file() {
 
 #[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 #[test]
-fn what_no_library_can_do_says_so() {
-    let line = refused(&["subscribe", "t", "-X", "partition.assignment.strategy=sticky"]);
-    assert!(
-        line.starts_with("partition.assignment.strategy=sticky (-X partition.assignment.strategy): "),
-        "{line}"
-    );
-    assert!(line.contains("no library here can"), "{line}");
+fn what_no_library_can_do_names_what_each_lacks() {
+    let line =
+        refused(&["subscribe", "t", "-X", "partition.assignment.strategy=sticky", "-X", "rdkafka.debug=all"]);
+    for library in Library::all() {
+        let lack = match library {
+            Library::Rdkafka => "partition.assignment.strategy=sticky (-X partition.assignment.strategy)",
+            Library::Native | Library::Rskafka => "rdkafka.debug (-X rdkafka.debug)",
+        };
+        assert!(line.contains(&format!("{lack}: {} cannot do this", library.name())), "{line}");
+    }
 }
 
 #[cfg(all(feature = "rdkafka", feature = "rskafka"))]
@@ -209,11 +255,15 @@ fn what_no_library_can_do_says_so() {
 fn auto_takes_the_library_that_can() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("n.json");
-    std::fs::write(&file, r#"{"source": "t", "group_id": "g"}"#).unwrap();
+    std::fs::write(&file, r#"{"source": "t", "consumer_config": {"isolation_level": "read_uncommitted"}}"#)
+        .unwrap();
     let file = file.to_str().unwrap();
-    // This form's own default is rskafka, which has no groups.
+    // This form's own default is rskafka, which reads what is committed.
     let line = one_line(Kps::new(["subscribe", "--props", file]).dir(dir.path()), 2);
-    assert!(line.starts_with("group.id=g (") && line.ends_with("--library rdkafka can"), "{line}");
+    assert!(
+        line.starts_with("isolation.level=read_uncommitted (") && line.contains("--library rdkafka"),
+        "{line}"
+    );
     let port = crate::unreachable::closed_port();
     let args = ["subscribe", "--props", file, "--library", "auto", "-b", &port];
     let line = one_line(Kps::new(args).dir(dir.path()), 4);

@@ -3,7 +3,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The parts of the crate and their layers: each uses only those of lower layers.
-const LAYERS: [(&str, u8); 21] = [
+const LAYERS: [(&str, u8); 22] = [
     ("console", 0),
     ("escape", 0),
     ("private", 0),
@@ -14,17 +14,18 @@ const LAYERS: [(&str, u8); 21] = [
     ("settings", 1),
     ("stop", 1),
     ("wire", 1),
-    ("backends", 2),
-    ("format", 2),
-    ("props", 2),
-    ("resilient", 3),
-    ("input", 3),
-    ("cli", 4),
-    ("broker", 4),
-    ("commands", 5),
-    ("readme", 6),
-    ("lib", 7),
-    ("main", 8),
+    ("group", 2),
+    ("backends", 3),
+    ("format", 3),
+    ("props", 3),
+    ("resilient", 4),
+    ("input", 4),
+    ("cli", 5),
+    ("broker", 5),
+    ("commands", 6),
+    ("readme", 7),
+    ("lib", 8),
+    ("main", 9),
 ];
 
 /// Words that stand only in these files (a path ends a folder with a slash).
@@ -41,8 +42,18 @@ const ONLY_IN: [(&str, &[&str]); 13] = [
     ("rdkafka_sys", &["backends/rdkafka/"]),
     ("::rdkafka::", &["backends/rdkafka/"]),
     ("::rskafka::", &["backends/rskafka/"]),
-    ("tokio::", &["backends/native/", "backends/rskafka/", "broker/", "wire/net/"]),
-    ("wire::net", &["backends/native/", "wire/net/"]),
+    (
+        "tokio::",
+        &[
+            "backends/grouped/",
+            "backends/native/",
+            "backends/rskafka/",
+            "backends/wired/",
+            "broker/",
+            "wire/net/",
+        ],
+    ),
+    ("wire::net", &["backends/grouped/", "backends/native/", "backends/wired/", "wire/net/"]),
     ("unsafe {", &["backends/rdkafka/native/"]),
 ];
 
@@ -127,7 +138,9 @@ fn the_libraries_do_not_know_who_uses_them_nor_each_other() {
         let path = &source.path;
         if path.starts_with("backends/") {
             let mut allowed = vec!["backends", "record", "settings", "units"];
-            allowed.extend(path.starts_with("backends/native/").then_some("wire"));
+            let wired = ["native", "wired", "grouped"].map(|part| format!("backends/{part}/"));
+            allowed.extend(wired.iter().any(|folder| path.starts_with(folder)).then_some("wire"));
+            allowed.extend(path.starts_with("backends/grouped/").then_some("group"));
             for used in source.uses() {
                 assert!(allowed.contains(&used), "{path} uses {used}");
             }
@@ -154,7 +167,7 @@ fn the_libraries_do_not_know_who_uses_them_nor_each_other() {
 #[test]
 fn commands_do_not_use_each_other() {
     for source in sources() {
-        for command in ["publish", "subscribe", "libs", "config", "broker"] {
+        for command in ["publish", "subscribe", "inspect", "libs", "config", "broker"] {
             let mine = source.path.starts_with(&format!("commands/{command}"));
             let used = source.code.contains(&format!("commands::{command}"));
             assert!(mine || !used, "{} uses commands::{command}", source.path);

@@ -35,7 +35,7 @@ fn black_hole() -> (TcpListener, Vec<TcpStream>, String) {
     (listener, queue, address.to_string())
 }
 
-/// Both commands end with exit code 4 within `limit`, naming the address.
+/// Each command ends with exit code 4 within `limit`, naming the address.
 fn given_up(address: &str, args: &[&str], limit: Duration) {
     let one = |library: Library, command: &[&str]| {
         let kps = Kps::new(command).args(["-b", address, "--library", library.name()]).args(args);
@@ -46,6 +46,7 @@ fn given_up(address: &str, args: &[&str], limit: Duration) {
         for library in Library::all() {
             scope.spawn(move || one(library, &["publish", "t", "-m", "x"]));
             scope.spawn(move || one(library, &["subscribe", "t", "--exit"]));
+            scope.spawn(move || one(library, &["groups"]));
         }
     });
 }

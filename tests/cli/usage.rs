@@ -8,13 +8,22 @@ use crate::one_line;
 fn help_tells_commands_settings_and_exit_codes() {
     for args in [&["--help"][..], &["-h"], &["help"]] {
         let help = Kps::new(args).run().ok().silent().text();
-        for part in
-            ["publish", "subscribe", "libs", "config", "broker", "flag > -X > environment", "7 bad record"]
-        {
+        for part in [
+            "publish",
+            "subscribe",
+            "topics",
+            "offsets",
+            "groups",
+            "libs",
+            "config",
+            "broker",
+            "flag > -X > environment",
+            "7 bad record",
+        ] {
             assert!(help.contains(part), "{args:?}: no {part:?} in\n{help}");
         }
     }
-    for command in ["publish", "subscribe", "libs", "config"] {
+    for command in ["publish", "subscribe", "topics", "offsets", "groups", "libs", "config"] {
         let help = Kps::new([command, "--help"]).run().ok().silent().text();
         for part in [command, "--bootstrap-server", "--library", "--props"] {
             assert!(help.contains(part), "{command}: no {part:?} in\n{help}");
@@ -70,7 +79,7 @@ fn refused(table: &[Wrong]) {
 #[test]
 fn what_the_command_line_does_not_have_is_named() {
     refused(&[
-        (&[], &["no command", "publish, subscribe, libs, config or broker"]),
+        (&[], &["no command", "publish, subscribe, topics, offsets, groups, libs, config or broker"]),
         (&["frobnicate"], &["'frobnicate'"]),
         (&["publish", "t", "--no-such"], &["'--no-such'"]),
         (&["publish", "t", "--acsk", "1"], &["'--acsk'", "'--acks'"]),
@@ -85,6 +94,18 @@ fn what_the_command_line_does_not_have_is_named() {
         (&["config", "--props", "f"], &["--no-props", "--props"]),
         (&["config", "-q", "-v"], &["--quiet", "--verbose"]),
         (&["libs", "extra"], &["'extra'"]),
+        (&["topics", "--output", "xml"], &["'xml'", "--output", "text, json"]),
+        (&["groups", "-J", "--output", "text"], &["--json", "--output"]),
+        (&["topics", "-g", "group"], &["'-g'"]),
+        (&["topics", "a b"], &["\"a b\" is not a topic name"]),
+        (&["topics", "http://topic/a"], &["kafka://topic/NAME"]),
+        (&["offsets"], &["no topic: kps offsets TOPIC... [@TIME]"]),
+        (&["offsets", "@-1h"], &["no topic"]),
+        (&["offsets", "t", "@yesterday"], &["@yesterday", "'yesterday' is not a time", "-1h"]),
+        (&["offsets", "t", "@"], &["@: '' is not a time"]),
+        (&["offsets", "t", "@-1h", "@now"], &["@now", "one @TIME is enough"]),
+        (&["offsets", "t", "-p", "3-1"], &["-p", "'3-1'", "0,2,5-7"]),
+        (&["groups", ""], &["a group has a name"]),
     ]);
 }
 
@@ -186,5 +207,37 @@ fn whatever_is_typed_stays_on_its_line() {
     ] {
         let line = one_line(Kps::new(args), 2);
         assert!(!line.contains(char::is_control), "{line:?}");
+    }
+}
+
+#[test]
+fn what_the_reports_on_a_cluster_consist_of_is_in_their_help() {
+    for (command, parts) in [
+        ("topics", &["--internal", "partition_count", "earliest, latest"][..]),
+        (
+            "offsets",
+            &["@TIME", "-1h", "RFC 3339", "earliest or latest", "offset and timestamp", "last stable offset"],
+        ),
+        (
+            "groups",
+            &["LAG is END - COMMITTED", "member_id, instance_id, client_id, host", "committed, end, lag"],
+        ),
+    ] {
+        let help = Kps::new([command, "--help"]).run().ok().silent().text();
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        for part in parts.iter().chain(&["--output", "--json", "--bootstrap-server", "Examples:"]) {
+            assert!(help.contains(part), "{command}: no {part:?} in\n{help}");
+        }
+    }
+}
+
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
+#[test]
+fn a_broker_for_one_run_has_nothing_to_look_at() {
+    for command in [&["topics"][..], &["offsets", "t"], &["groups"]] {
+        let line = one_line(Kps::new(command).args(["-b", "embedded"]), 2);
+        let expected =
+            if cfg!(feature = "broker") { "start one with `kps broker`" } else { "--features broker" };
+        assert!(line.starts_with("-b: embedded: ") && line.contains(expected), "{line}");
     }
 }

@@ -21,14 +21,14 @@ impl Library {
     /// Those built in.
     pub(crate) fn all() -> Vec<Self> {
         let mut all = Vec::new();
+        if cfg!(feature = "native") {
+            all.push(Self::Native);
+        }
         if cfg!(feature = "rdkafka") {
             all.push(Self::Rdkafka);
         }
         if cfg!(feature = "rskafka") {
             all.push(Self::Rskafka);
-        }
-        if cfg!(feature = "native") {
-            all.push(Self::Native);
         }
         all
     }
@@ -42,8 +42,8 @@ impl Library {
         }
     }
 
-    /// Whether it can be a member of a consumer group.
-    pub(crate) fn has_groups(self) -> bool {
+    /// Whether it has transactions.
+    pub(crate) fn has_transactions(self) -> bool {
         self == Self::Rdkafka
     }
 }
@@ -169,7 +169,8 @@ impl Kps {
     /// The arguments, with `--no-props` behind the command's name where it reads settings.
     fn all_args(&self) -> Vec<OsString> {
         let mut args = self.args.clone();
-        let settings = ["publish", "pub", "subscribe", "sub", "config", "libs"];
+        let settings =
+            ["publish", "pub", "subscribe", "sub", "topics", "offsets", "groups", "config", "libs"];
         let reads = args.first().is_some_and(|first| settings.iter().any(|name| first == name));
         if reads && self.props == Props::None {
             args.insert(1, "--no-props".into());

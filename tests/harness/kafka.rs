@@ -68,7 +68,7 @@ type Lines = Arc<Mutex<Vec<String>>>;
 
 /// What Kafka's broker is started with beside its defaults: a topic is there only when a trial has created it, and
 /// members of the new group protocol may be missed for a time that a test can wait for.
-const SETTINGS: [&str; 5] = [
+pub(super) const SETTINGS: [&str; 5] = [
     "auto.create.topics.enable=false",
     "group.consumer.min.session.timeout.ms=6000",
     "group.consumer.session.timeout.ms=6000",
@@ -78,7 +78,7 @@ const SETTINGS: [&str; 5] = [
 
 /// A node that comes back is let in only when its predecessor's session is over. Without heartbeats well within that
 /// time the broker would shut itself out now and then.
-const SESSION: [&str; 2] = ["broker.session.timeout.ms=2000", "broker.heartbeat.interval.ms=250"];
+pub(super) const SESSION: [&str; 2] = ["broker.session.timeout.ms=2000", "broker.heartbeat.interval.ms=250"];
 
 impl Kafka {
     /// Starts a broker that creates no topic by itself and waits until it takes requests.
@@ -98,6 +98,11 @@ impl Kafka {
             Kind::Embedded => embedded(dir, address),
         };
         Self { kind, node, clients: Clients::default(), address }
+    }
+
+    /// The brokers at `address` as one, for as long as the process of their controller runs.
+    pub(super) fn led_by(controller: Running, address: String) -> Self {
+        Self { kind: Kind::Kafka, node: Node::Kafka(controller), clients: Clients::default(), address }
     }
 
     /// What it is.

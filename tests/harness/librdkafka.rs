@@ -269,7 +269,9 @@ impl Librdkafka {
         let consumer = self.consumer(&json!({"group.id": request["group"]}))?;
         let mut place = TopicPartitionList::new();
         let offset = Offset::Offset(request["offset"].as_i64().unwrap());
-        place.add_partition_offset(text(request, "topic"), partition(request), offset)?;
+        let mut added = place.add_partition(text(request, "topic"), partition(request));
+        added.set_offset(offset)?;
+        added.set_metadata(request["metadata"].as_str().unwrap_or_default());
         consumer.commit(&place, CommitMode::Sync)?;
         Ok(Value::Null)
     }

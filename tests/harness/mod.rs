@@ -5,6 +5,7 @@
 
 pub(crate) mod app;
 pub(crate) mod client;
+pub(crate) mod cluster;
 pub(crate) mod java;
 pub(crate) mod kafka;
 pub(crate) mod kcat;

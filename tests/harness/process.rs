@@ -63,10 +63,19 @@ impl Running {
 
     /// Hands standard input to a thread that writes `data` and closes it.
     pub(crate) fn feed(&mut self, data: Vec<u8>) {
+        let mut data = Some(data);
+        self.feed_with(move || data.take());
+    }
+
+    /// Hands standard input to a thread that writes what `more` gives and closes it when that is nothing.
+    pub(crate) fn feed_with(&mut self, mut more: impl FnMut() -> Option<Vec<u8>> + Send + 'static) {
         let stdin = self.stdin.take();
         self.readers.push(thread::spawn(move || {
-            if let Some(mut stdin) = stdin {
-                let _ = stdin.write_all(&data);
+            let Some(mut stdin) = stdin else { return };
+            while let Some(data) = more() {
+                if stdin.write_all(&data).is_err() {
+                    return;
+                }
             }
         }));
     }
@@ -100,6 +109,11 @@ impl Running {
         let end = bytes.iter().position(|&b| b == b'\n').unwrap();
         let line: Vec<u8> = bytes.drain(..=end).collect();
         String::from_utf8(line).unwrap().trim_end().to_owned()
+    }
+
+    /// All of standard output so far.
+    pub(crate) fn stdout_so_far(&self) -> Vec<u8> {
+        self.stdout.bytes()
     }
 
     /// All of standard error so far.

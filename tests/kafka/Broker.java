@@ -1,6 +1,9 @@
+import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.io.Writer;
+import java.lang.management.ManagementFactory;
 import java.net.BindException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
@@ -11,6 +14,9 @@ import java.util.List;
 import java.util.Properties;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import javax.management.InstanceNotFoundException;
+import javax.management.JMException;
+import javax.management.ObjectName;
 import kafka.server.KafkaConfig;
 import kafka.server.KafkaRaftServer;
 import kafka.tools.StorageTool;
@@ -18,12 +24,13 @@ import org.apache.kafka.common.utils.Time;
 import org.apache.kafka.common.utils.Utils;
 
 /**
- * One Kafka node, broker and controller, on free ports of 127.0.0.1.
+ * One Kafka node on free ports of 127.0.0.1: broker and controller, or one of both ({@code process.roles}).
  *
  * <p>{@code Broker [--dir DIR] [KEY=VALUE]...}: each KEY is one of the broker's own settings; a listener on port 0 gets a
  * free one. Prints the address of every listener on one line once the broker takes requests, and ends when its standard
  * input is closed, so that it cannot outlive whoever started it. With {@code --dir} the data is kept there and found
- * again; else it is removed at the end.
+ * again; else it is removed at the end. Each line of standard input names an attribute of one of its metrics, {@code
+ * OBJECT-NAME ATTRIBUTE}; the value is printed on one line, {@code null} for a metric that is not there.
  */
 final class Broker {
     private static final Pattern PORT_ZERO = Pattern.compile(":0(?=,|$)");
@@ -47,7 +54,7 @@ final class Broker {
         }
         Path dir = kept == null ? Files.createTempDirectory("kps-kafka-") : Files.createDirectories(kept);
         if (kept == null) Runtime.getRuntime().addShutdownHook(new Thread(() -> remove(dir)));
-        Thread watch = new Thread(Broker::exitWithStandardInput);
+        Thread watch = new Thread(() -> answerUntilEnd(out));
         watch.setDaemon(true);
         watch.start();
 
@@ -103,9 +110,10 @@ final class Broker {
         }
     }
 
-    /** Writes real ports where the listeners say 0, and adds the controller's own listener. */
+    /** Writes real ports where the listeners say 0, and adds the listener of a broker's own controller. */
     private static Properties withPorts(Properties settings, Path dir) throws IOException {
-        String listeners = settings.getProperty("listeners") + ",CONTROLLER://127.0.0.1:0";
+        boolean alone = settings.getProperty("process.roles").equals("broker,controller");
+        String listeners = settings.getProperty("listeners") + (alone ? ",CONTROLLER://127.0.0.1:0" : "");
         List<ServerSocket> held = new ArrayList<>(); // All held until the last is chosen, so that they differ.
         Matcher zero = PORT_ZERO.matcher(listeners);
         StringBuilder real = new StringBuilder();
@@ -121,7 +129,7 @@ final class Broker {
         Properties chosen = new Properties();
         chosen.putAll(settings);
         chosen.setProperty("listeners", real.toString());
-        chosen.setProperty("controller.quorum.voters", "1@" + controller);
+        chosen.putIfAbsent("controller.quorum.voters", settings.getProperty("node.id") + "@" + controller);
         chosen.setProperty("log.dirs", dir.resolve("data").toString());
         return chosen;
     }
@@ -151,13 +159,28 @@ final class Broker {
         return false;
     }
 
-    private static void exitWithStandardInput() {
+    private static void answerUntilEnd(PrintStream out) {
         try {
-            while (System.in.read() >= 0) {}
+            BufferedReader lines = new BufferedReader(new InputStreamReader(System.in));
+            for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+                String[] asked = line.split(" ", 2);
+                out.println(metric(asked[0], asked[1]));
+            }
         } catch (IOException gone) {
             // The same as its end.
+        } finally {
+            System.exit(0);
         }
-        System.exit(0);
+    }
+
+    private static Object metric(String name, String attribute) {
+        try {
+            return ManagementFactory.getPlatformMBeanServer().getAttribute(new ObjectName(name), attribute);
+        } catch (InstanceNotFoundException none) {
+            return null; // Of a topic nobody has read or written there is none.
+        } catch (JMException error) {
+            throw new IllegalArgumentException(name + " " + attribute, error);
+        }
     }
 
     /** The node is still running (an orderly shutdown takes seconds), so a file may appear while its folder is removed. */

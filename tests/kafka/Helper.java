@@ -19,6 +19,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.stream.Collectors;
@@ -28,10 +29,12 @@ import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.ConsumerGroupDescription;
 import org.apache.kafka.clients.admin.GroupListing;
 import org.apache.kafka.clients.admin.MemberDescription;
+import org.apache.kafka.clients.admin.NewPartitionReassignment;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.admin.RemoveMembersFromConsumerGroupOptions;
 import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -40,6 +43,7 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.clients.producer.internals.BuiltInPartitioner;
+import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.Node;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.TopicPartitionInfo;
@@ -112,6 +116,8 @@ final class Helper {
             case "describe_topic" -> describeTopic(request.get("topic").asText());
             case "create_partitions" -> createPartitions(request);
             case "delete_topic" -> deleteTopic(request);
+            case "move_leader" -> moveLeader(request);
+            case "await_in_sync" -> awaitInSync(request);
             case "topic_config" -> topicConfig(request.get("topic").asText());
             case "begin_offsets" -> offsets(request.get("topic").asText(), OffsetSpec.earliest());
             case "end_offsets" -> offsets(request.get("topic").asText(), OffsetSpec.latest());
@@ -127,16 +133,24 @@ final class Helper {
             case "committed" -> committed(request.get("group").asText());
             case "set_committed" -> setCommitted(request);
             case "delete_offsets" -> deleteOffsets(request);
+            case "remove_members" -> removeMembers(request.get("group").asText());
             case "tool" -> tool(request);
             default -> throw new IllegalArgumentException("unknown request: " + name);
         };
     }
 
-    /** {@code topic, partitions, replication, config}; returns when every partition answers, not only when the controller has it. */
+    /**
+     * {@code topic, partitions, replication, config}, or for the first two the brokers of each partition, {@code
+     * replicas: [[1, 2], [2, 1]]}; returns when every partition answers, not only when the controller has it.
+     */
     private JsonNode createTopic(JsonNode request) throws Exception {
         String topic = request.get("topic").asText();
         short replication = (short) request.path("replication").asInt(1);
-        NewTopic created = new NewTopic(topic, request.path("partitions").asInt(1), replication);
+        Map<Integer, List<Integer>> replicas = new HashMap<>();
+        for (JsonNode of : request.path("replicas")) replicas.put(replicas.size(), integers(of));
+        NewTopic created = replicas.isEmpty()
+                ? new NewTopic(topic, request.path("partitions").asInt(1), replication)
+                : new NewTopic(topic, replicas);
         created.configs(strings(request.path("config")));
         admin.createTopics(List.of(created)).all().get();
         long deadline = System.nanoTime() + PATIENCE.toNanos();
@@ -173,6 +187,47 @@ final class Helper {
         NewPartitions total = NewPartitions.increaseTo(request.get("total").asInt());
         admin.createPartitions(Map.of(request.get("topic").asText(), total)).all().get();
         return JSON.nullNode();
+    }
+
+    /** {@code topic, partition, to}: makes broker {@code to}, one of the replicas, the first of them and the leader. */
+    private JsonNode moveLeader(JsonNode request) throws Exception {
+        TopicPartition partition = partition(request);
+        int to = request.get("to").asInt();
+        List<Integer> order = new ArrayList<>(List.of(to));
+        for (Node replica : described(partition).replicas()) {
+            if (replica.id() != to) order.add(replica.id());
+        }
+        NewPartitionReassignment target = new NewPartitionReassignment(order);
+        admin.alterPartitionReassignments(Map.of(partition, Optional.of(target))).all().get();
+        await(() -> described(partition).replicas().get(0).id() == to);
+        await(() -> {
+            admin.electLeaders(ElectionType.PREFERRED, Set.of(partition)).partitions().get();
+            Node leader = described(partition).leader();
+            return leader != null && leader.id() == to;
+        });
+        return JSON.nullNode();
+    }
+
+    /** {@code topic, count}: returns when so many replicas of each partition are in sync, no more and no fewer. */
+    private JsonNode awaitInSync(JsonNode request) throws Exception {
+        int count = request.get("count").asInt();
+        List<TopicPartition> partitions = partitions(request.get("topic").asText());
+        for (TopicPartition partition : partitions) await(() -> described(partition).isr().size() == count);
+        return JSON.nullNode();
+    }
+
+    private TopicPartitionInfo described(TopicPartition of) throws Exception {
+        String topic = of.topic();
+        return admin.describeTopics(List.of(topic)).allTopicNames().get().get(topic).partitions().get(of.partition());
+    }
+
+    /** Nobody tells a client of such changes: it has to ask again and again. */
+    private static void await(Callable<Boolean> reached) throws Exception {
+        long deadline = System.nanoTime() + PATIENCE.toNanos();
+        while (!reached.call()) {
+            if (System.nanoTime() > deadline) throw new IllegalStateException("the cluster did not get there");
+            Thread.sleep(20);
+        }
     }
 
     /** All settings of a topic by name. */
@@ -323,6 +378,12 @@ final class Helper {
         return answer;
     }
 
+    /** All of them; those who live join again. */
+    private JsonNode removeMembers(String group) throws Exception {
+        admin.removeMembersFromConsumerGroup(group, new RemoveMembersFromConsumerGroupOptions()).all().get();
+        return JSON.nullNode();
+    }
+
     /** Committed offsets by {@code topic-N}. */
     private JsonNode committed(String group) throws Exception {
         ObjectNode answer = JSON.createObjectNode();
@@ -331,9 +392,10 @@ final class Helper {
         return answer;
     }
 
-    /** {@code group, topic, partition, offset}. */
+    /** {@code group, topic, partition, offset, metadata}. */
     private JsonNode setCommitted(JsonNode request) throws Exception {
-        OffsetAndMetadata offset = new OffsetAndMetadata(request.get("offset").asLong(), Optional.empty(), "");
+        String metadata = request.path("metadata").asText("");
+        OffsetAndMetadata offset = new OffsetAndMetadata(request.get("offset").asLong(), Optional.empty(), metadata);
         admin.alterConsumerGroupOffsets(request.get("group").asText(), Map.of(partition(request), offset)).all().get();
         return JSON.nullNode();
     }
@@ -411,6 +473,12 @@ final class Helper {
         Map<String, String> map = new HashMap<>();
         object.properties().forEach(field -> map.put(field.getKey(), field.getValue().asText()));
         return map;
+    }
+
+    private static List<Integer> integers(JsonNode array) {
+        List<Integer> list = new ArrayList<>();
+        array.forEach(one -> list.add(one.asInt()));
+        return list;
     }
 
     private static byte[] bytes(JsonNode base64) {

@@ -1,25 +1,20 @@
 //! Our own client, pure Rust, behind the seam: records go straight from the input's arena into record
 //! batches, and straight from fetched batches to whoever prints them.
 //!
-//! The command's thread encodes and decodes; one worker thread of a runtime carries the connections
-//! (`wire::net`). Between them pass batches and frames, never single records.
+//! The command's thread encodes and decodes. Publishing, one worker thread of a runtime carries the connections
+//! (`wire::net`), since what was sent is to be answered for however long the input takes; subscribing, the command's
+//! own does while it waits. Between them pass batches and frames, never single records.
 
-mod config;
 mod consume;
-mod errors;
 mod produce;
 
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::Instant;
 
-use super::{Error, ErrorKind, PublishPlan, Publisher, Result, SubscribePlan, Subscriber, not_reached};
-use crate::settings::{KeyId, Settings};
-use crate::wire::net::{Cluster, Kind};
+use super::{Error, ErrorKind, PublishPlan, Publisher, Result, SubscribePlan, Subscriber};
+use crate::settings::Settings;
 
-/// How long a refused first connection is tried again.
-const REFUSED_FOR: Duration = Duration::from_secs(2);
 /// How long a topic that was just created may be unknown to some brokers.
 const TOPIC_WAIT: Duration = Duration::from_secs(5);
 /// How long the runtime may take to stop: as long as a batch takes to compress.
@@ -40,10 +35,10 @@ pub(super) fn open_publisher(settings: &Settings, plan: &PublishPlan) -> Result<
     produce::open(settings, plan)
 }
 
-/// Opens a subscriber.
+/// Opens a subscriber for partitions of one's own choice.
 ///
 /// # Errors
-/// `Unreachable` within `socket.connection.setup.timeout.ms`, naming the addresses; `Unsupported` for a group.
+/// `Unreachable` within `socket.connection.setup.timeout.ms`, naming the addresses.
 pub(super) fn open_subscriber(settings: &Settings, plan: &SubscribePlan) -> Result<Box<dyn Subscriber>> {
     consume::open(settings, plan)
 }
@@ -51,23 +46,9 @@ pub(super) fn open_subscriber(settings: &Settings, plan: &SubscribePlan) -> Resu
 /// One worker: it seals, compresses, writes and reads; the command's thread does the rest.
 fn runtime() -> Result<Runtime> {
     let built = Builder::new_multi_thread().worker_threads(1).thread_name("native").enable_all().build();
-    built.map_err(|error| Error::new(ErrorKind::Other, "cannot start the client's thread").with_source(error))
+    built.map_err(not_started)
 }
 
-/// The first connection. A refused one is tried again for 2 s, since a broker may be starting; in all it
-/// takes no longer than `socket.connection.setup.timeout.ms`.
-///
-/// # Errors
-/// Naming the addresses.
-async fn reach(cluster: &Cluster, settings: &Settings) -> Result<()> {
-    let (start, limit) = (Instant::now(), settings.duration(KeyId::ConnectTimeout));
-    let mut reached = cluster.any(start + REFUSED_FOR.min(limit)).await;
-    // Not refused: nothing came of it yet.
-    if reached.as_ref().is_err_and(|error| error.kind() == Kind::TimedOut) {
-        reached = cluster.any(start + limit).await;
-    }
-    reached.map(drop).map_err(|error| {
-        let kind = if error.is_retriable() { ErrorKind::Unreachable } else { errors::kind(&error) };
-        not_reached(kind, &settings.bootstrap(), &errors::printable(&error.to_string())).with_source(error)
-    })
+fn not_started(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Other, "cannot start the client's thread").with_source(error)
 }

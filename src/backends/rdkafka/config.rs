@@ -14,6 +14,8 @@ const ALWAYS: &[(&str, &str)] = &[
     ("socket.nagle.disable", "true"),
     ("log.queue", "true"),
     ("log.thread.name", "false"),
+    // How long a topic may be unknown, as with the other libraries: it may have been created a moment ago.
+    ("topic.metadata.propagation.max.ms", "5000"),
 ];
 
 /// The same for publishing.
@@ -37,6 +39,9 @@ const CONSUMER: &[(&str, &str)] = &[
 /// Settings that are kept on our side of the seam.
 const OURS: &[KeyId] = &[KeyId::EnableAutoCommit, KeyId::AutoCommitInterval];
 
+/// The shortest session in ms that a broker allows unless it is told otherwise (`group.min.session.timeout.ms`).
+const SESSION_LEAST: i64 = 6_000;
+
 /// Every setting of this side, as librdkafka spells it; `rdkafka.KEY` ones last, so that they win.
 pub(super) fn native(settings: &Settings, side: Side) -> Vec<(String, String)> {
     let fixed = if side == Side::Producer { PRODUCER } else { CONSUMER };
@@ -49,12 +54,32 @@ pub(super) fn native(settings: &Settings, side: Side) -> Vec<(String, String)> {
             all.push((name, value));
         }
     }
+    if side == Side::Consumer {
+        fit_group(&mut all, settings);
+    }
     if side == Side::Producer && settings.text(KeyId::TransactionalId).is_some() {
         // A record must not have more time than the transaction it is in.
         all.push(("transaction.timeout.ms".to_owned(), settings.int(KeyId::DeliveryTimeout).to_string()));
     }
     all.extend(settings.passthrough().iter().map(|(name, value, _)| (name.clone(), value.clone())));
     all
+}
+
+/// Settings of groups as librdkafka takes them. It refuses those of the classic protocol with KIP-848's, and a session
+/// that is longer than the time between polls, which Java's client allows: the session is as short then, or if that is
+/// shorter than brokers allow both are as long as it has to be.
+fn fit_group(conf: &mut Vec<(String, String)>, settings: &Settings) {
+    if settings.text(KeyId::GroupProtocol) == Some("consumer") {
+        let classic = [KeyId::SessionTimeout, KeyId::HeartbeatInterval, KeyId::AssignmentStrategy];
+        conf.retain(|(name, _)| classic.iter().all(|id| id.key().java != name));
+        return;
+    }
+    let (session, poll) = (settings.int(KeyId::SessionTimeout), settings.int(KeyId::MaxPollInterval));
+    if poll < session {
+        let session = session.min(poll.max(SESSION_LEAST));
+        set_default(conf, settings, KeyId::SessionTimeout, session.to_string());
+        set_default(conf, settings, KeyId::MaxPollInterval, poll.max(session).to_string());
+    }
 }
 
 /// Replaces the value of a key unless the user gave librdkafka one of its own.
@@ -128,6 +153,29 @@ mod tests {
         let conf = native(&settings, Side::Consumer);
         assert_eq!(value(&conf, "enable.auto.commit"), Some("false"));
         assert_eq!(value(&conf, "enable.auto.offset.store"), Some("false"));
+    }
+
+    #[test]
+    fn a_session_is_no_longer_than_the_time_between_polls() {
+        let of = |session: &str, poll: &str| {
+            let set = [("session.timeout.ms", session), ("max.poll.interval.ms", poll)];
+            let conf = native(&Settings::for_tests(Side::Consumer, &set), Side::Consumer);
+            ["session.timeout.ms", "max.poll.interval.ms"].map(|n| value(&conf, n).unwrap().to_owned())
+        };
+        assert_eq!(of("45000", "300000"), ["45000", "300000"]);
+        assert_eq!(of("45000", "10000"), ["10000", "10000"]);
+        assert_eq!(of("45000", "2000"), ["6000", "6000"]);
+        assert_eq!(of("3000", "2000"), ["3000", "3000"]);
+    }
+
+    #[test]
+    fn what_the_broker_sets_is_not_given_to_librdkafka() {
+        let set = [("group.protocol", "consumer")];
+        let conf = native(&Settings::for_tests(Side::Consumer, &set), Side::Consumer);
+        for name in ["session.timeout.ms", "heartbeat.interval.ms", "partition.assignment.strategy"] {
+            assert_eq!(value(&conf, name), None, "{name}");
+        }
+        assert_eq!(value(&conf, "group.protocol"), Some("consumer"));
     }
 
     #[test]

@@ -57,6 +57,12 @@ pub(super) fn kind(code: Code) -> ErrorKind {
 /// REPLICA_NOT_AVAILABLE, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, OFFSET_NOT_AVAILABLE.
 const ASK_AGAIN: [Code; 6] = [Code(5), Code(6), Code(9), Code(74), Code(75), Code(78)];
 
+/// True of a commit that is refused because the group is being rebalanced, or has given this member up: REBALANCE_IN_PROGRESS,
+/// ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH, STALE_MEMBER_EPOCH, and librdkafka's own word for it.
+pub(super) fn is_rebalance(code: Code) -> bool {
+    [Code(27), Code(22), Code(25), Code(110), Code(113), Code(-142)].contains(&code)
+}
+
 /// True when librdkafka goes on by itself and only tells.
 pub(super) fn passes(code: Code) -> bool {
     matches!(kind(code), ErrorKind::Unreachable | ErrorKind::TimedOut) || ASK_AGAIN.contains(&code)

@@ -1,19 +1,23 @@
 //! librdkafka behind the seam.
 
 mod config;
+mod ends;
 mod errors;
+mod group;
+mod inspector;
 mod native;
 mod publisher;
 mod split;
 mod subscriber;
 
+pub(super) use inspector::open_inspector;
 pub(super) use native::build;
 pub(crate) use publisher::open_publisher;
 pub(crate) use subscriber::open_subscriber;
 
 use std::time::{Duration, Instant};
 
-use self::native::{Client, Code, Event, Queue, Topic};
+use self::native::{Client, Code, Event, Metadata, Queue, Topic};
 use super::{Error, ErrorKind, Log, Result, not_reached, unknown_topic};
 use crate::settings::{KeyId, Settings};
 
@@ -95,7 +99,7 @@ fn connect(
     topic: Option<&Topic>,
     settings: &Settings,
     log: &Log,
-) -> Result<Vec<native::TopicMeta>> {
+) -> Result<Metadata> {
     let start = Instant::now();
     let limit = settings.duration(KeyId::ConnectTimeout);
     let mut health = Health::default();
@@ -110,7 +114,7 @@ fn connect(
             }
         }
         match answer {
-            Ok(topics) => return Ok(topics),
+            Ok(metadata) => return Ok(metadata),
             Err(code) if !errors::passes(code) => {
                 return Err(errors::error(code, format!("asking {}", settings.bootstrap().join(","))));
             }
@@ -137,12 +141,14 @@ fn partitions_of(
 ) -> Result<Vec<i32>> {
     let start = Instant::now();
     loop {
-        let topics = connect(client, queue, Some(topic.1), settings, log)?;
-        let Some(meta) = topics.into_iter().find(|t| t.name == topic.0) else {
+        let metadata = connect(client, queue, Some(topic.1), settings, log)?;
+        let Some(meta) = metadata.topics.into_iter().find(|t| t.name == topic.0) else {
             return Err(unknown_topic(topic.0));
         };
         match meta.error {
-            Code::NONE if !meta.partitions.is_empty() => return Ok(meta.partitions),
+            Code::NONE if !meta.partitions.is_empty() => {
+                return Ok(meta.partitions.iter().map(|p| p.id).collect());
+            }
             Code::NONE | UNKNOWN_TOPIC_OR_PART | LEADER_NOT_AVAILABLE => {}
             INVALID_TOPIC => {
                 return Err(Error::new(

@@ -1,30 +1,43 @@
 //! Subscribing through librdkafka: partitions of one's own choice through its simple consumer, group
 //! members through its balanced one. Either way records come over one queue, many a call.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 
+use super::ends::Ends;
+use super::group::{Following, Group};
 use super::native::{Client, Code, Event, EventPtr, Fetched, Pushed, Queue, Role, Topic};
-use super::{Health, config, connect, errors, partitions_of, serve};
+use super::{Health, UNKNOWN_TOPIC_OR_PART, config, connect, errors, partitions_of, serve};
 use crate::backends::{
     At, Error, ErrorKind, Log, Offsets, Polled, RecordSink, Result, StartAt, Status, SubscribePlan,
-    Subscriber, TopicPartition, Topics, Waker, unknown_topic,
+    Subscriber, TopicPartition, Topics, Waker, committed_or_said, pattern_takes, unknown_topic,
 };
 use crate::settings::{KeyId, Settings, Side};
 
 /// How long a topic that was created a moment ago may take to be known everywhere.
 const TOPIC_WAIT: Duration = Duration::from_secs(1);
+/// How long a topic that was there may be unknown: it may be created again, and be known to few brokers yet.
+const GONE_WAIT: Duration = Duration::from_secs(5);
 /// How long the last probe may take before a reader is told that no broker is left.
 const PROBE_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a look for new topics may hold up the reading.
+const LOOK_WAIT: Duration = Duration::from_secs(1);
 
 /// How long until a question that may be answered later is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
+/// Levels of its log, as syslog numbers them.
+const LOG_ERROR: i32 = 3;
+const WARNING: i32 = 4;
+
 const MAX_POLL_EXCEEDED: Code = Code(-147);
+const STALLED: &str =
+    "output was blocked longer than max.poll.interval.ms: the group was left until reading goes on";
 
 #[derive(Debug)]
 struct RdkafkaSubscriber {
@@ -34,6 +47,7 @@ struct RdkafkaSubscriber {
     data: Arc<Queue>,
     client: Client,
     group: Option<Group>,
+    ends: Ends,
     outage: Outage,
     /// Records a poll may push (`max.poll.records`).
     most: usize,
@@ -41,31 +55,21 @@ struct RdkafkaSubscriber {
     log: Log,
 }
 
-/// What a group member remembers.
-struct Group {
-    start: StartAt,
-    /// Partitions assigned at some time in this run: those go on from their committed offsets.
-    seen: HashSet<TopicPartition>,
-}
-
-impl Group {
-    /// Where the user wants a partition read from, the first time it is assigned.
-    fn first_start(&mut self, tp: &TopicPartition) -> Option<i64> {
-        if self.seen.insert(tp.clone()) { (self.start)(tp) } else { None }
-    }
-}
-
-impl std::fmt::Debug for Group {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Group").field("seen", &self.seen).finish_non_exhaustive()
-    }
-}
-
 /// The time since which no broker has been reached.
 #[derive(Debug, Default)]
 struct Outage {
     health: Health,
     since: Option<Instant>,
+    /// A topic that brokers do not know any more, and since when.
+    gone: Option<(Arc<str>, Instant)>,
+}
+
+impl Outage {
+    /// Something came of a topic.
+    fn lives(&mut self, topic: &str) {
+        self.since = None;
+        self.gone.take_if(|(gone, _)| **gone == *topic);
+    }
 }
 
 /// A client that can read.
@@ -93,6 +97,7 @@ pub(crate) fn open_subscriber(settings: &Settings, plan: &SubscribePlan) -> Resu
         data,
         client,
         group: None,
+        ends: Ends::default(),
         outage: Outage::default(),
         most: usize::try_from(settings.int(KeyId::MaxPollRecords)).unwrap_or(usize::MAX),
         settings: settings.clone(),
@@ -136,12 +141,12 @@ impl RdkafkaSubscriber {
     }
 
     fn matching(&mut self, pattern: &regex::Regex) -> Result<Vec<TopicPartition>> {
-        let topics = connect(&self.client, &self.events, None, &self.settings, &self.log)?;
+        let topics = connect(&self.client, &self.events, None, &self.settings, &self.log)?.topics;
         let mut all = Vec::new();
-        for t in topics.into_iter().filter(|t| crate::backends::pattern_takes(pattern, &t.name)) {
+        for t in topics.into_iter().filter(|t| pattern_takes(pattern, &t.name)) {
             let topic: Arc<str> = t.name.into();
             all.extend(
-                t.partitions.iter().map(|&p| TopicPartition { topic: Arc::clone(&topic), partition: p }),
+                t.partitions.iter().map(|p| TopicPartition { topic: Arc::clone(&topic), partition: p.id }),
             );
         }
         Ok(all)
@@ -176,6 +181,11 @@ impl RdkafkaSubscriber {
         loop {
             match self.events.poll(Duration::ZERO) {
                 Event::None => return self.check_health(sink),
+                Event::Log { level, line } if level <= WARNING => match was_reset(&line) {
+                    Some(told) => sink.warn(&told),
+                    None => self.log.line(level, &line),
+                },
+                Event::Error { code: MAX_POLL_EXCEEDED, .. } => sink.warn(STALLED),
                 event => match serve(event, &mut self.outage.health, &self.log) {
                     Some(Event::Assign(parts, event)) => self.assigned(parts, &event, sink)?,
                     Some(Event::Revoke(parts, event)) => self.revoked(parts, &event, sink)?,
@@ -186,6 +196,9 @@ impl RdkafkaSubscriber {
     }
 
     fn check_health(&mut self, sink: &mut dyn RecordSink) -> Result<()> {
+        if let Some((code, reason)) = self.client.told_aside() {
+            self.note_aside(code, &reason)?;
+        }
         let health = &mut self.outage.health;
         if let Some((code, reason)) = &health.fatal {
             return Err(Error::new(errors::kind(*code), format!("librdkafka gave up: {reason}")));
@@ -208,6 +221,18 @@ impl RdkafkaSubscriber {
         Ok(())
     }
 
+    /// An error of a partition: `TOPIC [PARTITION]: REASON`. librdkafka repeats it each time it has asked the brokers.
+    fn note_aside(&mut self, code: Code, reason: &str) -> Result<()> {
+        self.log.line(LOG_ERROR, reason);
+        let of =
+            |topic: &&Arc<str>| reason.strip_prefix(&***topic).is_some_and(|rest| rest.starts_with(" ["));
+        let Some(topic) = self.topics.keys().find(of).filter(|_| code == UNKNOWN_TOPIC_OR_PART) else {
+            return Ok(());
+        };
+        let (gone, since) = self.outage.gone.get_or_insert_with(|| (Arc::clone(topic), Instant::now()));
+        if since.elapsed() >= GONE_WAIT { Err(unknown_topic(gone)) } else { Ok(()) }
+    }
+
     fn assigned(
         &mut self,
         parts: Vec<(String, i32, i64)>,
@@ -228,6 +253,7 @@ impl RdkafkaSubscriber {
             told.push(tp);
         }
         self.client.rebalance(Some(&list), event).map_err(|e| rebalance_failed(&e))?;
+        self.put_back()?;
         sink.assigned(&told);
         Ok(())
     }
@@ -244,31 +270,85 @@ impl RdkafkaSubscriber {
             .collect();
         let lost = self.client.assignment_lost();
         let offsets = sink.revoked(&gone, lost);
-        if !lost && let Err(e) = self.commit(&offsets) {
-            sink.warn(&e.to_string());
-        }
+        let committed = if lost { Ok(()) } else { self.commit(&offsets) };
         self.fetched.discard(|topic, partition| parts.iter().any(|(t, p, _)| t == topic && *p == partition));
-        self.client.rebalance(None, event).map_err(|e| rebalance_failed(&e))
+        gone.iter().for_each(|tp| self.ends.left(&tp.topic, tp.partition));
+        self.client.rebalance(None, event).map_err(|e| rebalance_failed(&e))?;
+        self.put_back()?;
+        committed_or_said(committed, sink)
+    }
+
+    fn subscribe(&self, names: &BTreeSet<String>) -> Result<()> {
+        let mut list = TopicPartitionList::new();
+        names.iter().for_each(|name| drop(list.add_topic_unassigned(name)));
+        if list.count() == 0 {
+            // Joined when there is something to read.
+            return Ok(());
+        }
+        self.client.subscribe(&list).map_err(|code| errors::error(code, "joining the group"))
+    }
+
+    /// Looks for topics that came or went, when it is time; how long to wait at most.
+    fn follow(&mut self, wait: Duration) -> Result<Duration> {
+        let every = self.settings.duration(KeyId::MetadataMaxAge);
+        let Some(following) = self.group.as_mut().and_then(|group| group.following.as_mut()) else {
+            return Ok(wait);
+        };
+        if following.looked.elapsed() >= every {
+            following.looked = Instant::now();
+            // If nobody answers it is asked again the next time.
+            if let Ok(there) = self.client.metadata(None, LOOK_WAIT) {
+                let names = following.matching(there.topics);
+                if names != following.names {
+                    following.names.clone_from(&names);
+                    self.subscribe(&names)?;
+                }
+            }
+        }
+        Ok(wait.min(every))
+    }
+
+    /// Corrects the positions of partitions that were kept.
+    fn put_back(&self) -> Result<()> {
+        let mut list = TopicPartitionList::new();
+        for (topic, partition, end) in self.ends.iter() {
+            add(&mut list, &TopicPartition { topic: topic.into(), partition }, Offset::Offset(end))?;
+        }
+        if list.count() == 0 {
+            return Ok(());
+        }
+        self.client.seek(&list).map_err(|e| rebalance_failed(&e))
     }
 
     /// Pushes what was fetched; an error of a partition ends it unless it passes by itself.
     fn push(&mut self, sink: &mut dyn RecordSink) -> Result<usize> {
         let mut records = 0;
         let mut failed = None;
-        let outage = &mut self.outage;
+        let (outage, ends) = (&mut self.outage, &mut self.ends);
+        // Records come in runs of one partition: the last one that was seen to have left its end.
+        let mut run = (std::ptr::null(), -1);
         let _ = self.fetched.push(|pushed| match pushed {
             Pushed::Record(r) => {
                 records += 1;
+                if outage.gone.is_some() {
+                    outage.lives(r.topic);
+                }
+                if run != (r.topic.as_ptr(), r.partition) {
+                    run = (r.topic.as_ptr(), r.partition);
+                    ends.left(r.topic, r.partition);
+                }
                 sink.record(r)
             }
             Pushed::End { topic, partition, offset } => {
-                outage.since = None;
+                outage.lives(topic);
+                run = (std::ptr::null(), -1);
+                ends.reached(topic, partition, offset);
                 sink.reached(topic, partition, offset);
                 ControlFlow::Continue(())
             }
             Pushed::Error { topic, partition, offset, code, reason } => {
                 if code == MAX_POLL_EXCEEDED {
-                    sink.warn("output was blocked longer than max.poll.interval.ms: the group took the partitions back");
+                    sink.warn(STALLED);
                 } else if errors::passes(code) {
                     outage.health.note(code, reason, false);
                 } else {
@@ -355,24 +435,23 @@ impl Subscriber for RdkafkaSubscriber {
     }
 
     fn join(&mut self, topics: &Topics, start: StartAt) -> Result<()> {
-        let mut list = TopicPartitionList::new();
-        match topics {
-            Topics::Names(names) => {
-                for name in names {
-                    list.add_topic_unassigned(name);
-                }
-            }
+        let (names, following) = match topics {
+            Topics::Names(names) => (names.iter().cloned().collect(), None),
             Topics::Pattern(pattern) => {
-                list.add_topic_unassigned(&group_pattern(pattern.as_str()));
+                let mut following =
+                    Following { pattern: pattern.clone(), names: BTreeSet::new(), looked: Instant::now() };
+                let there = connect(&self.client, &self.events, None, &self.settings, &self.log)?;
+                following.names = following.matching(there.topics);
+                (following.names.clone(), Some(following))
             }
-        }
-        self.group = Some(Group { start, seen: HashSet::new() });
-        self.client.subscribe(&list).map_err(|code| errors::error(code, "joining the group"))
+        };
+        self.group = Some(Group { start, seen: HashSet::new(), following });
+        self.subscribe(&names)
     }
 
     fn poll(&mut self, wait: Duration, sink: &mut dyn RecordSink) -> Result<Polled> {
         self.serve_events(sink)?;
-        let wait = if self.fetched.is_empty() { wait } else { Duration::ZERO };
+        let wait = if self.fetched.is_empty() { self.follow(wait)? } else { Duration::ZERO };
         self.fetched.fill(&self.data, wait, self.most);
         let full = self.fetched.is_full(self.most);
         let records = self.push(sink)?;
@@ -387,7 +466,12 @@ impl Subscriber for RdkafkaSubscriber {
         for (tp, offset) in offsets {
             add(&mut list, tp, Offset::Offset(*offset))?;
         }
-        self.client.commit(&list).map_err(|code| errors::error(code, "committing offsets"))
+        self.client.commit(&list).map_err(|code| match code {
+            _ if errors::is_rebalance(code) => {
+                Error::new(ErrorKind::Later, "committing offsets: the group is being rebalanced")
+            }
+            _ => errors::error(code, "committing offsets").not_committed(offsets),
+        })
     }
 
     fn close(mut self: Box<Self>, deadline: Instant, sink: &mut dyn RecordSink) -> Result<()> {
@@ -416,9 +500,19 @@ impl Drop for RdkafkaSubscriber {
     }
 }
 
-/// librdkafka takes a topic that starts with `^` for a regular expression matched from the start.
-fn group_pattern(pattern: &str) -> String {
-    if pattern.starts_with('^') { pattern.to_owned() } else { format!("^.*({pattern})") }
+/// What librdkafka's warning of an offset that was not there says, in the words of the other libraries. It tells it in
+/// its log alone: `OFFSET: t [0]: offset reset (at offset 5 (leader epoch 0), broker 1) to offset BEGINNING ...: why`.
+fn was_reset(line: &str) -> Option<String> {
+    let (place, rest) = line.strip_prefix("OFFSET: ")?.split_once(": offset reset (at offset ")?;
+    let (offset, rest) = rest.split_once([' ', ',', ')'])?;
+    let (topic, partition) = place.rsplit_once(' ')?;
+    let (to, policy) = match rest.split_once(") to ")?.1 {
+        to if to.contains("BEGINNING") => ("its beginning", "earliest"),
+        _ => ("its end", "latest"),
+    };
+    Some(format!(
+        "{topic}{partition}: there is no offset {offset}: reading from {to} (auto.offset.reset={policy})"
+    ))
 }
 
 fn add(list: &mut TopicPartitionList, tp: &TopicPartition, offset: Offset) -> Result<()> {
@@ -443,10 +537,13 @@ fn partition_error(topic: &str, partition: i32, offset: i64, code: Code, reason:
         ErrorKind::UnknownTopic if !topic.is_empty() => {
             Error::new(ErrorKind::UnknownTopic, format!("unknown topic or partition {place}"))
         }
-        ErrorKind::OffsetOutOfRange => Error::new(
-            ErrorKind::OffsetOutOfRange,
-            format!("{place}: no offset to start from, and auto.offset.reset is none: {reason}"),
-        ),
+        ErrorKind::OffsetOutOfRange => {
+            let what = match offset {
+                0.. => format!("there is no offset {offset}"),
+                _ => "no committed offset to start from".to_owned(),
+            };
+            Error::new(ErrorKind::OffsetOutOfRange, format!("{place}: {what} (auto.offset.reset=none)"))
+        }
         ErrorKind::BadRecord => {
             let tp = TopicPartition { topic: topic.into(), partition };
             Error::new(ErrorKind::BadRecord, format!("{place} at offset {offset}: {reason}"))
@@ -461,8 +558,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_group_pattern_matches_anywhere_unless_anchored() {
-        assert_eq!(group_pattern("^logs-.*"), "^logs-.*");
-        assert_eq!(group_pattern("logs"), "^.*(logs)");
+    fn an_offset_that_is_not_there_is_told_from_its_log() {
+        let line = "OFFSET: a b [3]: offset reset (at offset 69 (leader epoch 0), broker 1) to cached BEGINNING offset \
+                    offset BEGINNING (leader epoch -1): fetch failed: Broker: Offset out of range";
+        let told = "a b[3]: there is no offset 69: reading from its beginning (auto.offset.reset=earliest)";
+        assert_eq!(was_reset(line).as_deref(), Some(told));
+        let line = "OFFSET: t [0]: offset reset (at offset 5 (leader epoch -1), broker 2) to offset END (leader epoch -1): x";
+        let told = "t[0]: there is no offset 5: reading from its end (auto.offset.reset=latest)";
+        assert_eq!(was_reset(line).as_deref(), Some(told));
+        assert_eq!(was_reset("FAIL: t [0]: no"), None);
     }
 }

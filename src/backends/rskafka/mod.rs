@@ -113,16 +113,12 @@ impl PublishConfig {
     }
 }
 
-/// Opens a subscriber.
+/// Opens a subscriber for partitions of one's own choice.
 ///
 /// # Errors
-/// `Unreachable` within `socket.connection.setup.timeout.ms`, naming the addresses; `Unsupported`
-/// for a group.
+/// `Unreachable` within `socket.connection.setup.timeout.ms`, naming the addresses.
 pub(crate) fn open_subscriber(settings: &Settings, plan: &SubscribePlan) -> Result<Box<dyn Subscriber>> {
-    if plan.grouped {
-        return Err(subscriber::no_groups());
-    }
-    Ok(Box::new(SubscribeConfig::of(settings).open()?))
+    Ok(Box::new(SubscribeConfig::of(settings, plan.grouped).open()?))
 }
 
 /// All that a subscriber needs to know.
@@ -134,7 +130,7 @@ struct SubscribeConfig {
 }
 
 impl SubscribeConfig {
-    fn of(settings: &Settings) -> Self {
+    fn of(settings: &Settings, grouped: bool) -> Self {
         let look_bytes = bytes(settings, KeyId::FetchMaxBytes);
         let max_bytes = bytes(settings, KeyId::MaxPartitionFetchBytes).min(look_bytes);
         let max_answer = look_bytes as usize + ANSWER_MARGIN;
@@ -145,7 +141,7 @@ impl SubscribeConfig {
                 look_bytes,
                 min_bytes: bytes(settings, KeyId::FetchMinBytes),
                 max_wait: settings.duration(KeyId::FetchMaxWait),
-                reset: Reset::without_group(settings),
+                reset: Reset::of(settings, grouped),
                 give_up: settings.duration(KeyId::SocketTimeout),
             },
             max_poll: size(settings, KeyId::MaxPollRecords),

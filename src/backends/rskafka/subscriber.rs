@@ -1,4 +1,4 @@
-//! The subscriber: partitions of one's own choice, no groups.
+//! The subscriber: partitions of one's own choice. Groups are put around it (`backends::grouped`).
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::ControlFlow;
@@ -19,7 +19,7 @@ use super::fault::{Class, Fault};
 use super::fetcher::{Assigned, Event, Fetched, Fetcher, Shared, Told, offset_of};
 use crate::backends::{
     At, Error, ErrorKind, Offsets, Polled, RecordSink, Result, StartAt, Subscriber, TopicPartition, Topics,
-    Waker, pattern_takes, unknown_topic,
+    Waker, pattern_takes, unknown_topic, without_group,
 };
 
 /// rskafka behind the seam.
@@ -185,7 +185,7 @@ impl Subscriber for RskafkaSubscriber {
     }
 
     fn committed(&mut self, _partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>> {
-        Err(no_groups())
+        Err(without_group())
     }
 
     fn assign(&mut self, starts: &Offsets) -> Result<()> {
@@ -217,7 +217,7 @@ impl Subscriber for RskafkaSubscriber {
     }
 
     fn join(&mut self, _topics: &Topics, _start: StartAt) -> Result<()> {
-        Err(no_groups())
+        Err(without_group())
     }
 
     fn poll(&mut self, wait: Duration, sink: &mut dyn RecordSink) -> Result<Polled> {
@@ -237,7 +237,7 @@ impl Subscriber for RskafkaSubscriber {
     }
 
     fn commit(&mut self, _offsets: &Offsets) -> Result<()> {
-        Err(no_groups())
+        Err(without_group())
     }
 
     fn close(mut self: Box<Self>, _deadline: Instant, _sink: &mut dyn RecordSink) -> Result<()> {
@@ -250,11 +250,6 @@ impl Drop for RskafkaSubscriber {
     fn drop(&mut self) {
         self.stop();
     }
-}
-
-/// rskafka has no consumer groups.
-pub(super) fn no_groups() -> Error {
-    Error::new(ErrorKind::Unsupported, "rskafka has no consumer groups: use --library rdkafka")
 }
 
 fn all_of(topic: &str, count: i32) -> impl Iterator<Item = TopicPartition> {

@@ -29,6 +29,11 @@ use crate::stop::Stop;
 const IDLE: Duration = Duration::from_secs(1);
 /// How long leaving the group may take.
 const LEAVE: Duration = Duration::from_secs(10);
+/// How long partitions may be on their way from one member of a group to another (KIP-429).
+const SETTLE: Duration = Duration::from_secs(3);
+/// The same where the broker assigns: what one member gives up with its heartbeat, every 5 s unless the broker is set
+/// up otherwise, the other gets with its next (KIP-848).
+const SETTLE_BY_BROKER: Duration = Duration::from_secs(12);
 
 /// Runs the command.
 pub(super) fn run(args: &SubscribeArgs, context: &Context) -> Result<Exit> {
@@ -49,6 +54,7 @@ pub(super) fn run(args: &SubscribeArgs, context: &Context) -> Result<Exit> {
     for b in &bounds {
         positions.add(b.tp.clone(), b.stop, !grouped);
     }
+    let by_broker = chosen.settings.text(KeyId::GroupProtocol) == Some("consumer");
     let printer = Printer::new(positions, plan.filter, plan.format, args.limit, commits)?;
     let mut run = Run {
         printer,
@@ -60,7 +66,8 @@ pub(super) fn run(args: &SubscribeArgs, context: &Context) -> Result<Exit> {
         committed_at: Instant::now(),
         deadline: plan.timeout.and_then(|t| Instant::now().checked_add(t)),
         idle: plan.idle_timeout,
-        heartbeat: chosen.settings.duration(KeyId::HeartbeatInterval),
+        settle: if by_broker { SETTLE_BY_BROKER } else { SETTLE },
+        keeps_start: commits && chosen.settings.text(KeyId::AutoOffsetReset) == Some("latest"),
         grouped,
     };
     arm(&context.stop, subscriber.as_ref());
@@ -197,7 +204,10 @@ struct Run {
     committed_at: Instant,
     deadline: Option<Instant>,
     idle: Option<Duration>,
-    heartbeat: Duration,
+    /// How long a member that was given nothing waits for partitions.
+    settle: Duration,
+    /// The start of an assignment is committed at once.
+    keeps_start: bool,
 }
 
 impl Run {
@@ -214,7 +224,7 @@ impl Run {
                 }
                 Err(e) => {
                     self.printer.flush();
-                    return Err(e);
+                    return Err(if self.commits { self.printer.positions.named_in(e) } else { e });
                 }
             };
             if polled.records > 0 {
@@ -224,12 +234,22 @@ impl Run {
                 self.printer.flush();
                 self.printer.look_at_reader();
             }
-            if self.commits && self.committed_at.elapsed() >= self.commit_every {
+            if self.commits
+                && (self.committed_at.elapsed() >= self.commit_every || self.has_begun(polled.idle))
+            {
                 self.commit(subscriber)?;
             }
             self.follow.look(subscriber, &mut self.printer.positions)?;
         }
         Ok(())
+    }
+
+    /// True once an assignment is read that may have begun at the end. A member that died before its first commit
+    /// would leave no other place to go on from than the end as it is then.
+    fn has_begun(&mut self, idle: bool) -> bool {
+        let begun = self.keeps_start && idle && self.printer.is_fresh && self.printer.positions.are_begun();
+        self.printer.is_fresh &= !begun;
+        begun
     }
 
     fn is_over(&self) -> bool {
@@ -248,7 +268,7 @@ impl Run {
         match self.printer.assigned_at {
             _ if !self.grouped => true,
             None => false,
-            Some(at) => self.printer.positions.has_assigned() || now >= at + self.heartbeat,
+            Some(at) => self.printer.positions.has_assigned() || now >= at + self.settle,
         }
     }
 
@@ -260,7 +280,7 @@ impl Run {
         // Every 0 ms means with every poll, which needs no waking.
         let timed = self.commits && !self.commit_every.is_zero();
         let commit = timed.then(|| self.committed_at + self.commit_every);
-        let joined = self.printer.assigned_at.map(|at| at + self.heartbeat).filter(|at| *at > now);
+        let joined = self.printer.assigned_at.map(|at| at + self.settle).filter(|at| *at > now);
         [self.deadline, idle, commit, joined].into_iter().map(until).fold(IDLE, Duration::min)
     }
 
@@ -273,33 +293,33 @@ impl Run {
         }
         match subscriber.commit(&offsets) {
             Ok(()) => self.printer.positions.mark_committed(&offsets),
-            Err(e) if matches!(e.kind(), ErrorKind::Authorization | ErrorKind::Authentication) => {
-                let from: Vec<_> =
-                    offsets.iter().map(|(tp, offset)| format!("{tp} up to {offset}")).collect();
-                return Err(e.with_context("not committed", from.join(" ")));
-            }
+            Err(e) if e.is_refusal() => return Err(e),
+            Err(e) if e.kind() == ErrorKind::Later => {}
             Err(e) => console::warn(format!("{e}; trying again")),
         }
         Ok(())
     }
 
-    /// Goes on behind a record that cannot be decoded.
+    /// Goes on behind a record that cannot be decoded. A library that tells the first offset of a batch tells it again
+    /// for each one in it.
     fn step_over(&mut self, subscriber: &mut dyn Subscriber, e: Error) -> backends::Result<()> {
         let Some((tp, offset)) = e.record() else { return Err(e) };
-        console::warn(format!("skipped: {e}"));
-        self.printer.positions.at(&tp.topic, tp.partition).advance(offset + 1);
+        let position = self.printer.positions.at(&tp.topic, tp.partition);
+        let next = position.behind(*offset);
+        position.advance(next);
+        if next == offset.saturating_add(1) {
+            console::warn(format!("skipped: {e}"));
+        }
         if self.grouped {
             return Ok(());
         }
         subscriber.unassign(std::slice::from_ref(tp))?;
-        subscriber.assign(&vec![(tp.clone(), offset + 1)])
+        subscriber.assign(&vec![(tp.clone(), next)])
     }
 
     /// Writes, commits and leaves.
-    fn leave(&mut self, mut subscriber: Box<dyn Subscriber>) -> backends::Result<()> {
+    fn leave(&mut self, subscriber: Box<dyn Subscriber>) -> backends::Result<()> {
         self.printer.flush();
-        let committed = if self.commits { self.commit(subscriber.as_mut()) } else { Ok(()) };
-        let closed = subscriber.close(Instant::now() + LEAVE, &mut self.printer);
-        committed.and(closed)
+        subscriber.close(Instant::now() + LEAVE, &mut self.printer)
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::backends::{Offsets, TopicPartition};
+use crate::backends::{Error, Offsets, TopicPartition};
 
 /// A partition without an end: reading follows it.
 pub(super) const NO_STOP: i64 = i64::MAX;
@@ -36,6 +36,11 @@ impl Position {
         offset < self.stop
     }
 
+    /// The offset to go on from when that at `offset` cannot be read: always one further than before.
+    pub(super) fn behind(&self, offset: i64) -> i64 {
+        offset.max(self.next).saturating_add(1)
+    }
+
     /// All below `next` is in the output buffer or does not exist; never beyond the stop.
     pub(super) fn advance(&mut self, next: i64) {
         self.next = self.next.max(next.min(self.stop));
@@ -54,6 +59,8 @@ pub(super) struct Positions {
     stop_of_new: i64,
     /// Nothing is committed any more: the output is lost.
     frozen: bool,
+    /// What was written of partitions that were lost, and not committed.
+    lost: Offsets,
 }
 
 impl Positions {
@@ -78,22 +85,33 @@ impl Positions {
     }
 
     /// The partition, added if it is new.
+    #[inline]
     pub(super) fn at(&mut self, topic: &str, partition: i32) -> &mut Position {
         let hit =
             self.all.get(self.last).is_some_and(|p| p.tp.partition == partition && is(&p.tp.topic, topic));
         if !hit {
-            self.last = self.find(topic, partition).unwrap_or_else(|| {
-                self.add(TopicPartition { topic: topic.into(), partition }, self.stop_of_new, false);
-                self.all.len() - 1
-            });
+            self.turn_to(topic, partition);
         }
         &mut self.all[self.last]
+    }
+
+    #[inline(never)]
+    fn turn_to(&mut self, topic: &str, partition: i32) {
+        self.last = self.find(topic, partition).unwrap_or_else(|| {
+            self.add(TopicPartition { topic: topic.into(), partition }, self.stop_of_new, false);
+            self.all.len() - 1
+        });
     }
 
     /// True when every partition of this run (in a group: every one assigned to this member) is at
     /// its end.
     pub(super) fn all_done(&self) -> bool {
         self.all.iter().filter(|p| p.assigned).all(Position::is_done)
+    }
+
+    /// True when it is known of every partition where its reading stands.
+    pub(super) fn are_begun(&self) -> bool {
+        self.all.iter().filter(|p| p.assigned).all(|p| p.next >= 0)
     }
 
     /// True when this member has any partition.
@@ -111,6 +129,20 @@ impl Positions {
                 (position.next, position.written, position.committed) = (-1, -1, -1);
             }
         }
+    }
+
+    /// Takes note of what these partitions, which are lost, leave uncommitted.
+    pub(super) fn note_lost(&mut self, partitions: &[TopicPartition]) {
+        self.lost = self.committable(Some(partitions));
+    }
+
+    /// A refusal, with the records that it leaves uncommitted.
+    pub(super) fn named_in(&self, e: Error) -> Error {
+        if !e.is_refusal() {
+            return e;
+        }
+        let open = self.committable(None);
+        e.not_committed(if open.is_empty() { &self.lost } else { &open })
     }
 
     /// All that was appended has been written.
@@ -181,6 +213,16 @@ mod tests {
         all.at("t", 0).advance(9);
         all.mark_written();
         assert!(all.committable(None).is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_passed_over_one_by_one() {
+        let mut all = Positions::new(false);
+        let position = all.at("t", 0);
+        for (told, next) in [(5, 6), (5, 7), (5, 8), (20, 21)] {
+            assert_eq!(position.behind(told), next);
+            position.advance(next);
+        }
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(super) struct Printer {
     pub(super) last_record: Instant,
     /// When the group gave an assignment last.
     pub(super) assigned_at: Option<Instant>,
+    /// Nothing was committed since.
+    pub(super) is_fresh: bool,
     commits: bool,
 }
 
@@ -49,6 +51,7 @@ impl Printer {
             failed: None,
             last_record: Instant::now(),
             assigned_at: None,
+            is_fresh: false,
             commits,
         })
     }
@@ -133,10 +136,14 @@ impl RecordSink for Printer {
     fn assigned(&mut self, partitions: &[TopicPartition]) {
         self.positions.set_assigned(partitions, true);
         self.assigned_at = Some(Instant::now());
+        self.is_fresh = true;
     }
 
     fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) -> Offsets {
         self.flush();
+        if lost && self.commits {
+            self.positions.note_lost(partitions);
+        }
         let offsets =
             if lost || !self.commits { Offsets::new() } else { self.positions.committable(Some(partitions)) };
         self.positions.set_assigned(partitions, false);

@@ -88,7 +88,7 @@ impl Config {
 /// last one is dropped everything that was started for it ends.
 #[derive(Debug, Clone)]
 pub struct Cluster {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
     _end: Arc<End>,
 }
 
@@ -405,7 +405,7 @@ impl Inner {
     }
 
     /// Tries until it is done, fails for good or the deadline has come; then the last failure is told.
-    async fn retry<T, F: Future<Output = Result<T>>>(
+    pub(super) async fn retry<T, F: Future<Output = Result<T>>>(
         &self,
         deadline: Instant,
         what: &str,

@@ -5,6 +5,7 @@
 //!   wrap another.
 //! - [`Connection`]: one such stream with pipelined requests on it.
 //! - [`Cluster`]: which topics there are, who leads their partitions, and the connections to these brokers.
+//! - [`Whom`]: who is asked a single question, again while it may be answered later.
 //! - [`Backoff`]: how long to wait before the next attempt.
 
 mod answer;
@@ -16,6 +17,7 @@ mod error;
 mod link;
 mod lookup;
 mod metadata;
+mod question;
 mod refresh;
 mod session;
 mod transport;
@@ -29,6 +31,7 @@ pub use connection::{Connection, Options, Payload, Pending, Sending};
 pub use error::{Error, Kind, Result, Sent};
 pub use lookup::{Coordinated, FoundOffset, Isolation, OffsetQuery};
 pub use metadata::{Broker, Leader, Metadata, Partition, Topic};
+pub use question::Whom;
 pub use transport::{Address, AddressError, BoxFuture, Connector, Plain, Stream};
 
 #[cfg(test)]

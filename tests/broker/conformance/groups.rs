@@ -7,48 +7,47 @@ use serde_json::json;
 
 use crate::groups::{describe, produce_to_four, wait_for_members, wait_for_members_of, wait_until};
 use crate::harness::app::{Kps, Library};
-use crate::harness::client::Client;
+use crate::harness::client::{Ask, Client};
 use crate::harness::kafka::{Kafka, Record};
 use crate::harness::process::{Output, Running};
 use crate::harness::{java, kcat, python, unique};
+use crate::members::numbers as each_number;
 use crate::{Ctx, Named, Once, PerClient};
 
-pub(crate) const ONCE: &[Once] = &[
-    ("groups::java_kafka_consumer_groups", java_kafka_consumer_groups),
-    ("groups::java_kafka_consumer_groups_on_a_living_group", java_kafka_consumer_groups_alive),
-];
+pub(crate) const ONCE: &[Once] = &[("groups::java_kafka_consumer_groups", java_kafka_consumer_groups)];
 
 pub(crate) const TRIALS: &[PerClient] = &[("groups::administration", administration)];
 
 /// A program that can be a member of a group.
 #[derive(Clone, Copy, PartialEq)]
-enum Member {
-    /// On librdkafka, where that is built in.
-    Kps,
+pub(crate) enum Member {
+    Kps(Library),
     Kcat,
     JavaConsole,
     Python(Client),
 }
 
 /// A setting as Java's client names it.
-type Setting = (&'static str, &'static str);
+pub(crate) type Setting = (&'static str, &'static str);
 
 /// Soon missed when it dies.
 const MORTAL: [Setting; 2] = [("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "500")];
 
 /// With the protocol of KIP-848, for which the broker says when a member is missed.
-const CONSUMER: [Setting; 1] = [("group.protocol", "consumer")];
+pub(crate) const CONSUMER: [Setting; 1] = [("group.protocol", "consumer")];
 
 impl Member {
     fn all() -> Vec<Self> {
-        let kps = Library::all().contains(&Library::Rdkafka).then_some(Self::Kps);
+        let kps = Library::all().into_iter().map(Self::Kps);
         let python = [Client::Confluent, Client::KafkaPython].map(Self::Python);
-        kps.into_iter().chain([Self::Kcat, Self::JavaConsole]).chain(python).collect()
+        kps.chain([Self::Kcat, Self::JavaConsole]).chain(python).collect()
     }
 
     fn name(self) -> &'static str {
         match self {
-            Self::Kps => "kps",
+            Self::Kps(Library::Native) => "kps_native",
+            Self::Kps(Library::Rdkafka) => "kps_rdkafka",
+            Self::Kps(Library::Rskafka) => "kps_rskafka",
             Self::Kcat => "kcat",
             Self::JavaConsole => "java_console",
             Self::Python(client) => client.name(),
@@ -56,7 +55,7 @@ impl Member {
     }
 
     /// Starts one that prints partition and value of each record, and ends after `count` if there is one.
-    fn start(
+    pub(crate) fn start(
         self,
         kafka: &Kafka,
         topic: &str,
@@ -68,11 +67,11 @@ impl Member {
         let settings = earliest.iter().chain(more).map(|(key, value)| format!("{key}={value}"));
         let count = count.map(|count| count.to_string());
         match self {
-            Self::Kps => {
+            Self::Kps(library) => {
                 let settings = settings.flat_map(|setting| ["-X".to_owned(), setting]);
                 let count = count.into_iter().flat_map(|count| ["-n".to_owned(), count]);
                 let own = ["-g", group, "-f", r"%p %s\n"];
-                Kps::subscribe(kafka, Library::Rdkafka, topic).args(own).args(settings).args(count).spawn()
+                Kps::subscribe(kafka, library, topic).args(own).args(settings).args(count).spawn()
             }
             Self::Kcat => {
                 let settings = settings.flat_map(|setting| ["-X".to_owned(), setting]);
@@ -106,14 +105,11 @@ impl Member {
 
 /// The numbers that a member printed, each behind its partition.
 fn numbers(out: &[u8]) -> BTreeSet<u32> {
-    let text = String::from_utf8_lossy(out);
-    // What stands behind the last line end may be half a line.
-    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-    whole.lines().map(|line| line.rsplit([' ', '\t']).next().unwrap().parse().unwrap()).collect()
+    each_number(out).into_iter().collect()
 }
 
 /// Ends a member in order.
-fn end(member: Running) -> Output {
+pub(crate) fn end(member: Running) -> Output {
     member.signal(Signal::TERM);
     member.wait()
 }
@@ -136,12 +132,134 @@ pub(super) fn trials() -> Vec<Named> {
         }
     }
     // KIP-848 as far as there are clients for it; Java tells what becomes of the group.
-    for member in [Member::JavaConsole, Member::Python(Client::Confluent)] {
+    let kps = || Library::all().into_iter().map(Member::Kps);
+    for member in kps().chain([Member::JavaConsole, Member::Python(Client::Confluent)]) {
         let name = member.name();
         let killed = move |ctx: &Ctx| the_other_reads_all_when_one_is_killed(ctx, member, &CONSUMER);
         add(format!("{name}::kip_848::java_sees_that_one_was_killed"), Box::new(killed));
     }
+    for member in kps() {
+        let name = member.name();
+        let alive = move |ctx: &Ctx| java_kafka_consumer_groups_alive(ctx, member);
+        add(format!("{name}::groups::java_kafka_consumer_groups_on_a_living_group"), Box::new(alive));
+        for (with, how) in mixtures() {
+            let names: Vec<&str> = with.iter().map(|other| other.name()).collect();
+            let name = format!("{name}::groups::{}_with_{}", how.name(), names.join("_"));
+            let others = [vec![member], with].concat();
+            add(name, Box::new(move |ctx: &Ctx| all_share(ctx, &others, how)));
+        }
+    }
     all
+}
+
+/// How the members of a mixed group agree.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum How {
+    /// As each does when nothing is said.
+    Default,
+    Assignor(&'static str),
+    /// By the broker (KIP-848).
+    Broker,
+}
+
+impl How {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Default => "shares",
+            Self::Assignor("roundrobin") => "shares_in_turn",
+            Self::Assignor("sticky") => "shares_stickily",
+            Self::Assignor(_) => "shares_cooperatively",
+            Self::Broker => "shares_by_the_broker",
+        }
+    }
+
+    /// What it takes, as this member wants to be told.
+    fn settings(self, member: Member) -> Vec<Setting> {
+        let name = match self {
+            Self::Default => return Vec::new(),
+            Self::Broker => return CONSUMER.to_vec(),
+            Self::Assignor(name) => name,
+        };
+        let class = match name {
+            "roundrobin" => "org.apache.kafka.clients.consumer.RoundRobinAssignor",
+            "sticky" => "org.apache.kafka.clients.consumer.StickyAssignor",
+            _ => "org.apache.kafka.clients.consumer.CooperativeStickyAssignor",
+        };
+        // Ours takes either.
+        let name = if matches!(member, Member::JavaConsole | Member::Kps(_)) { class } else { name };
+        vec![("partition.assignment.strategy", name)]
+    }
+}
+
+/// With whom a group is shared, and how.
+fn mixtures() -> Vec<(Vec<Member>, How)> {
+    use Client::{Confluent, KafkaPython};
+    use Member::{JavaConsole, Kcat, Python};
+    vec![
+        (vec![JavaConsole, Kcat, Python(Confluent), Python(KafkaPython)], How::Default),
+        (vec![JavaConsole, Kcat], How::Assignor("roundrobin")),
+        (vec![JavaConsole, Kcat, Python(Confluent)], How::Assignor("cooperative-sticky")),
+        (vec![JavaConsole], How::Assignor("sticky")),
+        (vec![JavaConsole, Python(Confluent)], How::Broker),
+        (Library::all().into_iter().map(Member::Kps).collect(), How::Default),
+        (Library::all().into_iter().map(Member::Kps).collect(), How::Assignor("cooperative-sticky")),
+    ]
+}
+
+/// The first member of the list leaves and comes back while records come: each is read once, by whomever.
+fn all_share(ctx: &Ctx, members: &[Member], how: How) {
+    if how == How::Assignor("sticky") && members[0] == Member::Kps(Library::Rdkafka) {
+        return only_refused(ctx, members[0], how);
+    }
+    let partitions = 2 * u32::try_from(members.len()).unwrap();
+    let (topic, group) = (ctx.kafka().topic("mixed", partitions), unique("group"));
+    let client = if how == How::Broker { ctx.kafka().client(Client::Java) } else { ctx.kafka().helper() };
+    let start = |member: &Member| member.start(ctx.kafka(), &topic, &group, &how.settings(*member), None);
+    let produce = |numbers: std::ops::Range<u32>| {
+        let records: Vec<_> = numbers.map(|n| Record::of(n.to_string()).to(n % partitions)).collect();
+        ctx.kafka().produce(&topic, &records, json!({}));
+    };
+    let (size, of_one) = (20 * partitions, 40);
+    let mut running: Vec<Running> = members.iter().map(start).collect();
+    wait_for_members_of(client, &group, members.len(), 2);
+    produce(0..size);
+    for member in &running {
+        member.until_stdout(|out| each_number(out).len() >= of_one);
+    }
+    let mut read = each_number(&end(running.remove(0)).stdout);
+    produce(size..2 * size);
+    let share = |from: u32| {
+        let read = |member: &Running| each_number(&member.until_stdout(|_| true));
+        running.iter().flat_map(read).filter(|number| *number >= from).count()
+    };
+    wait_until(|| {
+        describe_by(client, &group);
+        share(size) >= size as usize
+    });
+    running.push(start(&members[0]));
+    wait_for_members_of(client, &group, members.len(), 2);
+    produce(2 * size..3 * size);
+    for member in &running {
+        let is_new = |number: &&u32| **number >= 2 * size;
+        member.until_stdout(|out| each_number(out).iter().filter(is_new).count() >= of_one);
+    }
+    for member in running {
+        read.extend(each_number(&end(member).stdout));
+    }
+    read.sort_unstable();
+    assert!(read == (0..3 * size).collect::<Vec<_>>(), "{read:?}");
+}
+
+/// Asked only for the time that it takes.
+fn describe_by(client: &dyn Ask, group: &str) {
+    let _ = client.ask(&json!({"do": "describe_group", "group": group}));
+}
+
+/// librdkafka has no such assignor, which is said before anything is done.
+fn only_refused(ctx: &Ctx, member: Member, how: How) {
+    let topic = ctx.kafka().topic("mixed", 1);
+    let refused = member.start(ctx.kafka(), &topic, "any", &how.settings(member), None).wait();
+    refused.code(2).says("partition.assignment.strategy").says("--library");
 }
 
 fn the_other_reads_all_when_one_is_killed(ctx: &Ctx, member: Member, settings: &[Setting]) {
@@ -254,8 +372,8 @@ fn administration(ctx: &Ctx, client: Client) {
     assert_eq!(client.ask(&of("delete_group")).unwrap_err().code, Some(69));
     assert_eq!(committed(), json!({}));
     assert_eq!(client.ask(&set(7, 1)).unwrap_err().code, Some(3));
-    if Library::all().contains(&Library::Rdkafka) {
-        let member = Member::Kps.start(ctx.kafka(), &topic, &group, &[], None);
+    if let Some(library) = Library::all().first() {
+        let member = Member::Kps(*library).start(ctx.kafka(), &topic, &group, &[], None);
         wait_for_members(ctx, &group, 1, 2);
         let found = client.must(&of("describe_group"));
         assert_eq!([&found["state"], &found["assignor"]], ["Stable", "range"]);
@@ -330,12 +448,12 @@ fn kafka_topic(ctx: &Ctx) -> String {
     topic
 }
 
-fn java_kafka_consumer_groups_alive(ctx: &Ctx) {
+fn java_kafka_consumer_groups_alive(ctx: &Ctx, member: Member) {
     let (kafka, topic, group) = (ctx.kafka(), kafka_topic(ctx), unique("group"));
     let (t, g) = (&*topic, &*group);
     let own = |args: &[&str]| java::groups(kafka, &[&["--group", g], args].concat());
     let settings = [("client.id", "member"), ("auto.commit.interval.ms", "100")];
-    let member = Member::all()[0].start(kafka, t, g, &settings, None);
+    let member = member.start(kafka, t, g, &settings, None);
     wait_until(|| kafka.committed(g, t, 0) == Some(10) && kafka.committed(g, t, 1) == Some(5));
     let id = describe(ctx, g)["members"][0]["member_id"].as_str().unwrap().to_owned();
     let id = &*id;

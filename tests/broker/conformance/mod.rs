@@ -1,5 +1,5 @@
 //! What clients rely on in a broker, through each client: both kinds of broker must do the same.
-mod groups;
+pub(crate) mod groups;
 mod pairs;
 mod perf;
 mod records;

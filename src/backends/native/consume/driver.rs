@@ -1,4 +1,4 @@
-//! The task that fetches: one for all partitions and brokers, on the client's own thread. What is fetched and
+//! The task that fetches: one for all partitions and brokers, on the command's thread. What is fetched and
 //! what answers mean is decided in [`super::fetcher`]; here are the connections, the metadata and the clock.
 
 use std::collections::BTreeSet;
@@ -6,8 +6,8 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::sync::watch;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
@@ -16,7 +16,6 @@ use super::frame::{Assigned, Frame, Room, Told};
 use super::partition::{Fault, Id};
 use super::session::{Ask, Terms};
 use crate::backends::TopicPartition;
-use crate::backends::mailbox::Mailbox;
 use crate::backends::reset::Reset;
 use crate::wire::ErrorCode;
 use crate::wire::messages::{FetchRequest, FetchResponse};
@@ -25,6 +24,9 @@ use crate::wire::net::{self, Answer, Cluster, Kind, Metadata, OffsetQuery, Purpo
 /// Longer than anything is waited for.
 const FAR: Duration = Duration::from_secs(3600);
 
+/// How long taking leave may hold up the end.
+pub(super) const FAREWELL: Duration = Duration::from_millis(100);
+
 /// What the command's thread asks for.
 #[derive(Debug)]
 pub(super) enum Order {
@@ -32,6 +34,8 @@ pub(super) enum Order {
     Assign(Vec<(Arc<Assigned>, i64)>),
     /// Not to read them any more.
     Unassign(Vec<TopicPartition>),
+    /// To take leave of the brokers. The sender is dropped when that is done.
+    Leave(oneshot::Sender<()>),
 }
 
 /// How long things may take.
@@ -48,7 +52,7 @@ pub(super) struct Limits {
 enum Done {
     Answered(i32, net::Result<Answer>),
     Found(Id, Result<i64, Fault>),
-    /// Metadata was asked for. What is new in it comes another way.
+    /// Metadata was asked for.
     Refreshed,
 }
 
@@ -61,7 +65,7 @@ pub(super) struct Driver {
     limits: Limits,
     orders: UnboundedReceiver<Order>,
     metadata: watch::Receiver<Arc<Metadata>>,
-    mailbox: Arc<Mailbox<Vec<Told>>>,
+    teller: UnboundedSender<Told>,
     room: Arc<Room>,
     tasks: JoinSet<Done>,
     /// Topics that are to be asked for, and whether some are being.
@@ -75,7 +79,7 @@ impl Driver {
         rules: Rules,
         limits: Limits,
         orders: UnboundedReceiver<Order>,
-        mailbox: Arc<Mailbox<Vec<Told>>>,
+        teller: UnboundedSender<Told>,
         room: Arc<Room>,
     ) -> Self {
         let metadata = cluster.watch();
@@ -88,7 +92,7 @@ impl Driver {
             limits,
             orders,
             metadata,
-            mailbox,
+            teller,
             room,
             tasks: JoinSet::new(),
             refresh: BTreeSet::new(),
@@ -112,14 +116,12 @@ impl Driver {
             tokio::select! {
                 biased;
                 order = self.orders.recv() => match order {
+                    Some(Order::Leave(_done)) => return self.leave().await,
                     Some(order) => self.obey(order),
                     None => return,
                 },
                 Some(Ok(done)) = self.tasks.join_next() => self.take(done),
-                Ok(()) = self.metadata.changed() => {
-                    let view = Arc::clone(&self.metadata.borrow_and_update());
-                    self.fetcher.learn(view, Instant::now());
-                }
+                Ok(()) = self.metadata.changed() => self.learn(Instant::now()),
                 () = self.room.freed(), if !has_room => {}
                 () = sleep_until(alarm) => self.fetcher.tick(Instant::now()),
             }
@@ -134,7 +136,23 @@ impl Driver {
                     self.fetcher.remove(&tp.topic, tp.partition);
                 }
             }
+            Order::Leave(_) => {}
         }
+    }
+
+    /// Ends the sessions, over connections that no long poll holds up.
+    async fn leave(self) {
+        let mut asked = JoinSet::new();
+        for ask in self.fetcher.farewells() {
+            let (cluster, terms) = (self.cluster.clone(), Arc::clone(&self.terms));
+            let deadline = Instant::now() + FAREWELL;
+            asked.spawn(async move {
+                let request = ask.request(&terms);
+                cluster.ask(ask.broker, Purpose::Control, &request, deadline).await
+            });
+        }
+        // Who does not answer forgets the session in time.
+        while asked.join_next().await.is_some() {}
     }
 
     fn take(&mut self, done: Done) {
@@ -143,8 +161,17 @@ impl Driver {
             Done::Answered(at, Ok(answer)) => self.answered(at, answer, now),
             Done::Answered(at, Err(why)) => self.fetcher.failed(at, &why, now),
             Done::Found(id, found) => self.fetcher.found(id, found, now),
-            Done::Refreshed => self.is_refreshing = false,
+            Done::Refreshed => {
+                self.is_refreshing = false;
+                self.learn(now);
+                self.fetcher.refreshed(now);
+            }
         }
+    }
+
+    fn learn(&mut self, now: Instant) {
+        let view = Arc::clone(&self.metadata.borrow_and_update());
+        self.fetcher.learn(view, now);
     }
 
     fn answered(&mut self, at: i32, answer: Answer, now: Instant) {
@@ -159,10 +186,9 @@ impl Driver {
 
     /// Tells what there is to tell: what is not about a frame came before it.
     fn tell(&mut self, frame: Option<Frame>) {
-        let mut told = mem::take(&mut self.fetcher.told);
-        told.extend(frame.map(Told::Frame));
-        if !told.is_empty() {
-            self.mailbox.put(|mailbox| mailbox.extend(told));
+        for told in self.fetcher.told.drain(..).chain(frame.map(Told::Frame)) {
+            // Nobody to hear it means the end, which is seen where orders come from.
+            let _ = self.teller.send(told);
         }
     }
 

@@ -13,15 +13,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::errors;
 use super::frame::{Assigned, Told};
 use super::outcomes::may_pass;
 use super::partition::{Fault, Id, Partition, State, Trouble, Verdict};
 use super::session::{Ask, Session, Terms};
 use crate::backends::reset::Reset;
+use crate::backends::wired::errors;
 use crate::backends::{Error, ErrorKind, Status, unknown_topic};
-use crate::wire::ErrorCode;
 use crate::wire::net::{Leader, Metadata};
+use crate::wire::{ErrorCode, Uuid};
 
 /// Trouble shorter than this is not told: a leader that moves is not worth a line.
 const TROUBLE_SHOWN: Duration = Duration::from_millis(500);
@@ -55,6 +55,8 @@ pub(super) trait View: Send + Sync {
     /// # Errors
     /// Why nobody does.
     fn leader(&self, topic: &str, partition: i32) -> Result<Leader, ErrorCode>;
+    /// The topic's id, which another topic of that name does not have; none if the broker asked is too old to tell.
+    fn topic_id(&self, topic: &str) -> Option<Uuid>;
     /// Whether there is such a broker.
     fn has_broker(&self, id: i32) -> bool;
 }
@@ -66,6 +68,10 @@ impl View for Metadata {
         let partition = topic.partition(partition).ok_or(none)?;
         let id = partition.leader.ok_or(partition.error.unwrap_or(ErrorCode::LeaderNotAvailable))?;
         Ok(Leader { id, epoch: partition.leader_epoch })
+    }
+
+    fn topic_id(&self, topic: &str) -> Option<Uuid> {
+        self.topic(topic).map(|topic| topic.id).filter(|id| *id != Uuid::default())
     }
 
     fn has_broker(&self, id: i32) -> bool {
@@ -113,6 +119,8 @@ pub(super) struct Fetcher {
     next_id: Id,
     pub(super) told: Vec<Told>,
     pub(super) questions: Vec<Question>,
+    /// The topic that was told last to have been created again.
+    pub(super) told_again: Option<Uuid>,
     /// Partitions in trouble, and when it was told of.
     troubled: usize,
     warned: Option<Instant>,
@@ -131,6 +139,7 @@ impl Fetcher {
             next_id: 0,
             told: Vec::new(),
             questions: Vec::new(),
+            told_again: None,
             troubled: 0,
             warned: None,
         }
@@ -184,7 +193,7 @@ impl Fetcher {
         }
     }
 
-    fn parts_of(&self, is_wanted: impl Fn(State) -> bool) -> Vec<Id> {
+    pub(super) fn parts_of(&self, is_wanted: impl Fn(State) -> bool) -> Vec<Id> {
         let mut ids: Vec<Id> =
             self.parts.iter().filter(|(_, part)| is_wanted(part.state)).map(|(id, _)| *id).collect();
         ids.sort_unstable();
@@ -218,6 +227,9 @@ impl Fetcher {
                 return;
             }
         };
+        if self.is_another(id) && !self.begins_again(id) {
+            return;
+        }
         let Some(part) = self.parts.get_mut(&id) else { return };
         if part.state == State::At(target) {
             if mem::take(&mut part.is_changed) {
@@ -261,6 +273,11 @@ impl Fetcher {
         let share = IN_FLIGHT / i32::try_from(self.brokers.len().max(1)).unwrap_or(i32::MAX);
         let most = self.rules.terms.max_bytes.min(share.max(LEAST_ANSWER));
         due.into_iter().filter_map(|id| self.ask(id, most)).collect()
+    }
+
+    /// The requests that end all sessions: brokers keep only so many of them.
+    pub(super) fn farewells(&self) -> Vec<Ask> {
+        self.brokers.iter().filter_map(|(id, broker)| broker.session.farewell(*id)).collect()
     }
 
     fn ask(&mut self, at: i32, most: i32) -> Option<Ask> {
@@ -365,7 +382,8 @@ impl Fetcher {
         let error = match trouble.again(fault.is_unknown, now, patience) {
             Verdict::Again => {
                 let pause = trouble.pause(pause);
-                if self.warned.is_none() && lasted >= TROUBLE_SHOWN {
+                // What is unknown is not tried for long.
+                if self.warned.is_none() && !fault.is_unknown && lasted >= TROUBLE_SHOWN {
                     self.warned = now.checked_sub(lasted);
                     let text = format!("{part}: {}: trying again for {} s", fault.text, patience.1.as_secs());
                     self.told.push(Told::Warn(text));

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::errors;
 use super::fetcher::{Broker, Fetcher, Question};
 use super::frame::{Span, Told};
 use super::heads::{Heads, HeadsEnd};
 use super::partition::{Fault, Id, State};
 use super::session::Member;
 use crate::backends::reset::Reset;
+use crate::backends::wired::errors;
 use crate::backends::{Error, ErrorKind};
 use crate::wire::ErrorCode;
 use crate::wire::messages::{FetchResponse, FetchResponsePartition};
@@ -188,7 +188,7 @@ impl Fetcher {
             _ => told.high_watermark,
         };
         let part = self.parts.get_mut(&id)?;
-        part.is_doubted = false;
+        (part.is_doubted, part.is_compared) = (false, false);
         if bytes.is_empty() {
             self.nothing(id, end);
             self.well(id, now);
@@ -270,6 +270,7 @@ impl Fetcher {
         match code {
             // Of a broker behind the leader, which is asked next.
             ErrorCode::OffsetOutOfRange if by_nearer => self.settle(id, now),
+            ErrorCode::OffsetOutOfRange if !part.is_compared && part.topic_id.is_some() => self.compare(id),
             ErrorCode::OffsetOutOfRange if part.last_epoch >= 0 && !part.is_doubted => {
                 part.is_doubted = true;
                 if let State::At(at) = part.state {
@@ -294,6 +295,9 @@ impl Fetcher {
     /// The log that was read is not the leader's any more, from this offset on (KIP-320).
     fn cut_back(&mut self, id: Id, epoch: i32, end: i64, now: Instant) {
         let Some(part) = self.parts.get_mut(&id) else { return };
+        if !part.is_compared && part.topic_id.is_some() {
+            return self.compare(id);
+        }
         if end < 0 || end >= part.position {
             return self.reset(id);
         }
@@ -310,6 +314,50 @@ impl Fetcher {
         }
         self.told.push(Told::Warn(format!("{text}: reading what is there now")));
         self.well(id, now);
+    }
+
+    /// The position is refused: asks first whether the topic is another one by now, whose offsets begin anew.
+    fn compare(&mut self, id: Id) {
+        self.leave(id);
+        if let Some(part) = self.parts.get_mut(&id) {
+            part.state = State::Comparing;
+            self.questions.push(Question::Metadata(Arc::clone(&part.of.tp.topic)));
+        }
+    }
+
+    /// Metadata was asked for, and what is new in it is known.
+    pub(super) fn refreshed(&mut self, now: Instant) {
+        for id in self.parts_of(|state| state == State::Comparing) {
+            if let Some(part) = self.parts.get_mut(&id) {
+                part.is_compared = true;
+            }
+            self.settle(id, now);
+        }
+    }
+
+    /// Whether the topic is not the one that was read up to now, but one that was created again.
+    pub(super) fn is_another(&mut self, id: Id) -> bool {
+        let Some(part) = self.parts.get_mut(&id) else { return false };
+        let Some(topic_id) = self.view.topic_id(&part.of.tp.topic) else { return false };
+        part.topic_id.replace(topic_id).is_some_and(|was| was != topic_id)
+    }
+
+    /// Begins with a topic that was created again, unless that ends the reading.
+    pub(super) fn begins_again(&mut self, id: Id) -> bool {
+        self.leave(id);
+        let Some(part) = self.parts.get_mut(&id) else { return false };
+        let text = format!("topic {} was deleted and created again", part.of.tp.topic);
+        if self.rules.reset == Reset::None {
+            let text = format!("{text} (auto.offset.reset=none)");
+            self.end(id, Error::new(ErrorKind::OffsetOutOfRange, text));
+            return false;
+        }
+        part.jump(0);
+        if self.told_again != part.topic_id {
+            self.told_again = part.topic_id;
+            self.told.push(Told::Warn(format!("{text}: reading it from its beginning")));
+        }
+        true
     }
 
     /// The offset is not there: asks for one that is.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::frame::Assigned;
 use crate::backends::ErrorKind;
+use crate::wire::Uuid;
 
 /// A partition's number: each time it is assigned it gets another.
 pub(super) type Id = u64;
@@ -34,6 +35,8 @@ pub(super) enum State {
     At(i32),
     /// Another try, then.
     Pausing(Instant),
+    /// To learn whether the topic is still the one that was read.
+    Comparing,
     /// The offset to go on from.
     Resetting,
     /// Nothing: what it has cannot be read, or the reading has ended.
@@ -49,6 +52,8 @@ pub(super) struct Partition {
     pub(super) position: i64,
     pub(super) last_epoch: i32,
     pub(super) leader_epoch: i32,
+    /// The topic's id, if the broker tells one.
+    pub(super) topic_id: Option<Uuid>,
     /// Bytes of a batch that did not come whole.
     pub(super) need: i32,
     /// No answer yet, so that even "nothing there" is news.
@@ -57,6 +62,8 @@ pub(super) struct Partition {
     pub(super) is_changed: bool,
     /// The offset was refused, with the epoch of the last batch: asked for again without.
     pub(super) is_doubted: bool,
+    /// The offset was refused, and the topic is the one that was read: the refusal is meant.
+    pub(super) is_compared: bool,
     /// The end that was told last.
     pub(super) told_end: Option<i64>,
     /// A broker nearer to this client than the leader, and until when to ask it (KIP-392).
@@ -72,10 +79,12 @@ impl Partition {
             position,
             last_epoch: -1,
             leader_epoch: -1,
+            topic_id: None,
             need: 0,
             is_fresh: true,
             is_changed: false,
             is_doubted: false,
+            is_compared: false,
             told_end: None,
             nearer: None,
             trouble: None,
@@ -96,7 +105,7 @@ impl Partition {
     pub(super) fn jump(&mut self, position: i64) {
         self.position = position;
         (self.last_epoch, self.need, self.told_end) = (-1, 0, None);
-        (self.is_doubted, self.is_fresh) = (false, true);
+        (self.is_doubted, self.is_compared, self.is_fresh) = (false, false, true);
     }
 }
 

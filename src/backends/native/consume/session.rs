@@ -57,6 +57,14 @@ impl Session {
         self.epoch = 0;
     }
 
+    /// The request that ends the session for good, if there is one: its number is -1.
+    pub(super) fn farewell(&self, broker: i32) -> Option<Ask> {
+        let (wanted, forgotten, hurry) = (Vec::new(), Vec::new(), true);
+        let ask =
+            Ask { broker, session_id: self.id, session_epoch: -1, max_bytes: 1, wanted, forgotten, hurry };
+        (!self.is_none()).then_some(ask)
+    }
+
     /// The partition of an answer, if it was asked for.
     pub(super) fn member(&self, topic: &str, partition: i32) -> Option<Member> {
         self.members.get(topic)?.get(&partition).copied()

@@ -7,15 +7,18 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
-use super::super::{TOPIC_WAIT, errors};
-use super::driver::{Limits, Order};
+use super::super::TOPIC_WAIT;
+use super::driver::{FAREWELL, Limits, Order};
 use super::frame::{Assigned, Told};
+use super::inbox::Inbox;
 use super::reader::{Read, Reader, Taker};
-use crate::backends::mailbox::Mailbox;
+use crate::backends::wired::errors;
 use crate::backends::{
     At, Error, ErrorKind, Offsets, Polled, RecordSink, Result, StartAt, Subscriber, TopicPartition, Topics,
-    Waker, pattern_takes, unknown_partition, unknown_topic,
+    Waker, pattern_takes, unknown_partition, unknown_topic, without_group,
 };
 use crate::wire::ErrorCode;
 use crate::wire::net::{self, Cluster, FoundOffset, Isolation, OffsetQuery, Topic};
@@ -27,7 +30,7 @@ pub(super) struct Parts {
     pub(super) runtime: Runtime,
     pub(super) cluster: Cluster,
     pub(super) orders: UnboundedSender<Order>,
-    pub(super) mailbox: Arc<Mailbox<Vec<Told>>>,
+    pub(super) inbox: Inbox,
     pub(super) checksums: Checksums,
     pub(super) isolation: Isolation,
     pub(super) limits: Limits,
@@ -41,7 +44,7 @@ pub(super) struct NativeSubscriber {
     runtime: Option<Runtime>,
     cluster: Cluster,
     orders: UnboundedSender<Order>,
-    mailbox: Arc<Mailbox<Vec<Told>>>,
+    inbox: Inbox,
     limits: Limits,
     isolation: Isolation,
     max_poll: usize,
@@ -57,12 +60,12 @@ fn within(wait: Duration) -> tokio::time::Instant {
 
 impl NativeSubscriber {
     pub(super) fn new(parts: Parts) -> Self {
-        let Parts { runtime, cluster, orders, mailbox, checksums, isolation, limits, max_poll } = parts;
+        let Parts { runtime, cluster, orders, inbox, checksums, isolation, limits, max_poll } = parts;
         Self {
             runtime: Some(runtime),
             cluster,
             orders,
-            mailbox,
+            inbox,
             limits,
             isolation,
             max_poll,
@@ -165,7 +168,7 @@ impl NativeSubscriber {
 
 impl Subscriber for NativeSubscriber {
     fn waker(&self) -> Waker {
-        self.mailbox.waker()
+        self.inbox.waker()
     }
 
     fn partitions(&mut self, topics: &Topics) -> Result<Vec<TopicPartition>> {
@@ -200,7 +203,7 @@ impl Subscriber for NativeSubscriber {
     }
 
     fn committed(&mut self, _partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>> {
-        Err(no_groups())
+        Err(without_group())
     }
 
     fn assign(&mut self, starts: &Offsets) -> Result<()> {
@@ -228,25 +231,31 @@ impl Subscriber for NativeSubscriber {
     }
 
     fn join(&mut self, _topics: &Topics, _start: StartAt) -> Result<()> {
-        Err(no_groups())
+        Err(without_group())
     }
 
     fn poll(&mut self, wait: Duration, sink: &mut dyn RecordSink) -> Result<Polled> {
         if !self.reader.is_busy() && self.waiting.is_empty() {
-            self.waiting.extend(self.mailbox.take(wait));
+            let Self { runtime, inbox, waiting, .. } = self;
+            let runtime = runtime.as_ref().ok_or_else(closed)?;
+            runtime.block_on(inbox.take(wait, waiting));
         }
         let mut taker = Taker { sink, left: self.max_poll, has_enough: false };
         while !taker.has_enough && self.next(&mut taker)?.is_continue() {}
         let records = self.max_poll - taker.left;
-        let idle = !self.reader.is_busy() && self.waiting.is_empty() && !self.mailbox.is_filled();
+        let idle = !self.reader.is_busy() && self.waiting.is_empty() && self.inbox.is_empty();
         Ok(Polled { records, idle })
     }
 
     fn commit(&mut self, _offsets: &Offsets) -> Result<()> {
-        Err(no_groups())
+        Err(without_group())
     }
 
     fn close(mut self: Box<Self>, _deadline: Instant, _sink: &mut dyn RecordSink) -> Result<()> {
+        let (done, left) = oneshot::channel();
+        if self.order(Order::Leave(done)).is_ok() {
+            let _ = self.block_on(async { timeout(FAREWELL, left).await })?;
+        }
         self.stop();
         Ok(())
     }
@@ -297,11 +306,6 @@ fn offsets_failed(places: &[(&TopicPartition, i64)], why: &net::Error) -> Error 
 
 fn closed() -> Error {
     Error::new(ErrorKind::Other, "the subscriber is closed")
-}
-
-/// Groups are not there yet.
-pub(super) fn no_groups() -> Error {
-    Error::new(ErrorKind::Unsupported, "native has no consumer groups: use --library rdkafka")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::super::errors;
+use crate::backends::wired::errors;
 use crate::backends::{Error, ErrorKind};
 use crate::wire::ErrorCode;
 use crate::wire::net::{self, Sent};

@@ -27,10 +27,10 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use super::config::{self, size};
-use super::{reach, runtime};
+use super::runtime;
 use crate::backends::mailbox::Mailbox;
 use crate::backends::partitioner::Strategy;
+use crate::backends::wired::{config, config::size, reach};
 use crate::backends::{Error, ErrorKind, PublishPlan, Publisher, Result};
 use crate::settings::{KeyId, Settings};
 use crate::wire::Codec;

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 
-use super::super::{STOP, TOPIC_WAIT, errors};
+use super::super::{STOP, TOPIC_WAIT};
 use super::driver::Order;
 use super::lines::{Origin, Timed};
 use super::outcomes::Outcomes;
@@ -20,6 +20,7 @@ use super::parcel::Filled;
 use super::pool::{Pool, Room};
 use super::topics::Topics;
 use crate::backends::mailbox::Mailbox;
+use crate::backends::wired::errors;
 use crate::backends::{
     Error, ErrorKind, Fate, Publisher, ReportSink, Result, TopicPartition, Waker, too_large, unknown_topic,
 };

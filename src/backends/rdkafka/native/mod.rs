@@ -1,4 +1,4 @@
-//! The thin layer over librdkafka's C interface: the only place, with its two children, where
+//! The thin layer over librdkafka's C interface: the only place, with its children, where
 //! `unsafe` is allowed. What leaves it is safe: handles that free themselves, codes as numbers,
 //! events as an enum.
 //!
@@ -6,11 +6,16 @@
 //! look the topic up by name for each record, and read the clock twice a poll (README, benchmarks).
 #![allow(unsafe_code, reason = "librdkafka is a C library; each block says why it is sound")]
 
+mod admin;
+mod aside;
 mod consume;
+mod metadata;
 mod produce;
 mod spread;
 
+pub(super) use admin::{AdminError, Described, DescribedMember, ListedGroup, Place, Within};
 pub(super) use consume::{Fetched, Pushed};
+pub(super) use metadata::{Metadata, PartitionMeta, TopicMeta};
 pub(super) use produce::{Kept, Outbox, QUEUE_FULL, Report, TIMESTAMP_ZERO};
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -22,6 +27,7 @@ use std::time::Duration;
 use ::rdkafka::bindings as rd;
 use ::rdkafka::topic_partition_list::TopicPartitionList;
 
+use self::aside::Aside;
 use self::spread::Spread;
 
 /// A librdkafka error code (negative: its own; positive: the protocol's), kept as a number because
@@ -111,6 +117,7 @@ impl Drop for EventPtr {
 struct Handle(
     NonNull<rd::rd_kafka_t>,
     #[allow(dead_code, reason = "kept for the call-back")] Option<Box<Spread>>,
+    Box<Aside>,
 );
 
 // SAFETY: librdkafka's handles may be used from any thread (its INTRODUCTION.md, "Threads").
@@ -178,18 +185,25 @@ impl Client {
             if let Some(spread) = &spread {
                 spread.install(conf);
             }
+            let aside = Box::<Aside>::default();
+            aside.install(conf);
             let rk = rd::rd_kafka_new(kind, conf, reason.as_mut_ptr(), 512);
             let Some(rk) = NonNull::new(rk) else {
                 rd::rd_kafka_conf_destroy(conf);
                 return Err(Refused { name: String::new(), reason: text(reason.as_ptr()) });
             };
             rd::rd_kafka_set_log_queue(rk.as_ptr(), ptr::null_mut());
-            Ok(Self { handle: Arc::new(Handle(rk, spread)) })
+            Ok(Self { handle: Arc::new(Handle(rk, spread, aside)) })
         }
     }
 
     fn ptr(&self) -> *mut rd::rd_kafka_t {
         self.handle.0.as_ptr()
+    }
+
+    /// An error of a partition that no queue has told, the last one if there were several.
+    pub(super) fn told_aside(&self) -> Option<(Code, String)> {
+        self.handle.2.take()
     }
 
     /// The queue of errors, logs and delivery reports.
@@ -234,30 +248,6 @@ impl Client {
             return Err(Code::of(unsafe { rd::rd_kafka_last_error() }));
         };
         Ok(Topic { ptr, _client: self.clone() })
-    }
-
-    /// Partition ids of one topic or of all, as the brokers have them now.
-    pub(super) fn metadata(&self, topic: Option<&Topic>, wait: Duration) -> Result<Vec<TopicMeta>, Code> {
-        let mut metadata = ptr::null();
-        // SAFETY: on success `metadata` points to a structure that we destroy below, after copying
-        // what we want out of its counted arrays.
-        unsafe {
-            let all = c_int::from(topic.is_none());
-            let only = topic.map_or(ptr::null_mut(), |t| t.ptr.as_ptr());
-            let code = rd::rd_kafka_metadata(self.ptr(), all, only, &mut metadata, millis(wait));
-            if Code::of(code) != Code::NONE {
-                return Err(Code::of(code));
-            }
-            let topics = counted((*metadata).topics, (*metadata).topic_cnt);
-            let found = topics.iter().map(|t| TopicMeta {
-                name: CStr::from_ptr(t.topic).to_string_lossy().into_owned(),
-                error: Code(ptr::addr_of!(t.err).cast::<i32>().read()),
-                partitions: counted(t.partitions, t.partition_cnt).iter().map(|p| p.id).collect(),
-            });
-            let found = found.collect();
-            rd::rd_kafka_metadata_destroy(metadata);
-            Ok(found)
-        }
     }
 
     /// Replaces the "offsets" of the list, timestamps or -1 (end) and -2 (beginning), by offsets.
@@ -308,6 +298,12 @@ impl Client {
             };
             taken(error)
         }
+    }
+
+    /// Goes on reading these partitions from these offsets.
+    pub(super) fn seek(&self, list: &TopicPartitionList) -> Result<(), String> {
+        // SAFETY: the list is alive and ours; a returned error is destroyed after reading.
+        unsafe { taken(rd::rd_kafka_seek_partitions(self.ptr(), list.ptr(), 0)) }
     }
 
     /// True when the partitions being revoked are lost already.
@@ -412,14 +408,6 @@ fn check(code: rd::rd_kafka_resp_err_t) -> Result<(), Code> {
 
 fn millis(wait: Duration) -> c_int {
     c_int::try_from(wait.as_millis()).unwrap_or(c_int::MAX)
-}
-
-/// A topic as the brokers describe it.
-#[derive(Debug)]
-pub(super) struct TopicMeta {
-    pub(super) name: String,
-    pub(super) error: Code,
-    pub(super) partitions: Vec<i32>,
 }
 
 /// A topic handle; keeps its client alive.

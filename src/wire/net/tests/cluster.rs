@@ -84,6 +84,10 @@ impl World {
                     let answer = self.offsets(asked.read());
                     peer.answer(&asked, &answer).await;
                 }
+                ApiKey::ListGroups => {
+                    let error_code = self.error(ApiKey::ListGroups);
+                    peer.answer(&asked, &ListGroupsResponse { error_code, ..Default::default() }).await;
+                }
                 _ => break,
             }
         }
@@ -486,6 +490,50 @@ async fn a_coordinator_is_waited_for_and_known_until_it_is_forgotten() {
     world.fail(ApiKey::FindCoordinator, 30);
     let error = cluster.coordinator(Coordinated::Group, "g", far()).await.unwrap_err();
     assert_eq!(error.to_string(), "broker a:9092: coordinator of group g: GROUP_AUTHORIZATION_FAILED");
+}
+
+/// Asks whether it lists groups.
+async fn listed(cluster: &Cluster, whom: Whom<'_>) -> Result<()> {
+    let read = |answer: &Answer| {
+        let code = answer.read::<ListGroupsResponse<'_>>()?.error_code;
+        ErrorCode::check(code).map_err(|code| Error::of_code(code, "listing groups"))
+    };
+    cluster.question(whom, &ListGroupsRequest::default(), read, far()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_is_asked_again_of_whom_it_concerns_then() {
+    let world = World::new(&[(1, "a")]);
+    world.start("coordinator");
+    let cluster = world.cluster(&["a"]);
+    let coordinator = Whom::Coordinator(Coordinated::Group, "g");
+    for code in [14, 16] {
+        world.fail(ApiKey::ListGroups, code);
+        listed(&cluster, coordinator).await.unwrap();
+    }
+    // Only when it is another one now it is looked for again.
+    assert_eq!((world.count(ApiKey::ListGroups), world.count(ApiKey::FindCoordinator)), (4, 2));
+    world.fail(ApiKey::ListGroups, 15);
+    listed(&cluster, Whom::Broker(1)).await.unwrap();
+    listed(&cluster, Whom::Anyone).await.unwrap();
+    assert_eq!(world.asked.lock().unwrap().iter().filter(|of| **of == ("a", ApiKey::ListGroups)).count(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_is_refused_is_not_asked_again_and_no_other_after_the_deadline() {
+    let world = World::new(&[(1, "a")]);
+    let cluster = world.cluster(&["a"]);
+    world.fail(ApiKey::ListGroups, 31);
+    let error = listed(&cluster, Whom::Anyone).await.unwrap_err();
+    assert_eq!(error.to_string(), "listing groups: CLUSTER_AUTHORIZATION_FAILED");
+    assert_eq!(world.count(ApiKey::ListGroups), 1);
+    for _ in 0..10_000 {
+        world.fail(ApiKey::ListGroups, 14);
+    }
+    let started = Instant::now();
+    let error = listed(&cluster, Whom::Anyone).await.unwrap_err();
+    assert_eq!(error.to_string(), "listing groups: COORDINATOR_LOAD_IN_PROGRESS");
+    assert_eq!(started.elapsed().as_secs(), LONG.as_secs());
 }
 
 #[tokio::test(start_paused = true)]

@@ -293,7 +293,7 @@ fn delete(addr: SocketAddr) {
     use crate::wire::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
     let runtime = super::super::super::runtime().unwrap();
     let settings = Settings::for_tests(Side::Consumer, &[("bootstrap.servers", &addr.to_string())]);
-    let config = super::super::super::config::cluster(&settings, 1 << 20, 0).unwrap();
+    let config = crate::backends::wired::config::cluster(&settings, 1 << 20, 0).unwrap();
     let cluster = crate::wire::net::Cluster::new(config, runtime.handle());
     let request =
         DeleteTopicsRequest { topic_names: vec!["t".into()], timeout_ms: 5000, ..Default::default() };

@@ -18,7 +18,7 @@ use crate::wire::messages::{
     FetchAbortedTransaction, FetchDivergingEpoch, FetchResponse, FetchResponsePartition, FetchResponseTopic,
 };
 use crate::wire::net::{self, Isolation, Kind, Leader};
-use crate::wire::{ErrorCode, Records};
+use crate::wire::{ErrorCode, Records, Uuid};
 
 /// The whole of the bytes, wherever they are.
 pub(super) struct Anywhere;
@@ -43,6 +43,10 @@ impl Known {
 impl View for Known {
     fn leader(&self, _: &str, partition: i32) -> std::result::Result<Leader, ErrorCode> {
         self.0.get(&partition).copied().unwrap_or(Ok(Leader { id: 1, epoch: 5 }))
+    }
+
+    fn topic_id(&self, _: &str) -> Option<Uuid> {
+        None
     }
 
     fn has_broker(&self, id: i32) -> bool {
@@ -196,6 +200,20 @@ fn a_session_is_opened_with_everything_and_goes_on_with_what_changed() {
     bench.answer(vec![]);
     let ask = bench.ask();
     assert_eq!((ask.session_epoch, named(&ask), ask.forgotten.len()), (2, vec![], 0));
+}
+
+#[test]
+fn only_a_session_that_was_opened_is_taken_leave_of() {
+    let mut bench = Bench::new(2);
+    bench.ask();
+    assert_eq!(bench.fetcher.farewells(), []);
+    bench.answer(vec![end(0, 0), end(1, 0)]);
+    let farewells = bench.fetcher.farewells();
+    let [ask] = &farewells[..] else { panic!("{farewells:?}") };
+    let request = ask.request(&bench.fetcher.rules.terms);
+    assert_eq!((ask.broker, request.session_id, request.session_epoch), (1, 7, -1));
+    assert!(request.topics.is_empty() && request.forgotten_topics_data.is_empty());
+    assert_eq!(request.max_wait_ms, 0);
 }
 
 #[test]
@@ -576,6 +594,77 @@ fn a_log_that_was_cut_back_is_an_error_without_a_reset() {
     bench.fetcher.rules.reset = Reset::None;
     bench.answer(vec![diverging(2, 1)]);
     assert!(bench.told()[0].starts_with("OffsetOutOfRange t[0]: the broker has lost"));
+}
+
+/// The cluster of a test in which the topic has an id.
+struct Identified(u8);
+
+impl View for Identified {
+    fn leader(&self, topic: &str, partition: i32) -> std::result::Result<Leader, ErrorCode> {
+        Known::default().leader(topic, partition)
+    }
+
+    fn topic_id(&self, _: &str) -> Option<Uuid> {
+        Some(Uuid([self.0; 16]))
+    }
+
+    fn has_broker(&self, id: i32) -> bool {
+        Known::default().has_broker(id)
+    }
+}
+
+/// As [`after_two`], of the first topic; and metadata then tells of topic `then`.
+fn identified(refusal: FetchResponsePartition<'_>, then: u8) -> Bench {
+    let mut bench = after_two();
+    bench.fetcher.learn(Arc::new(Identified(1)), bench.now);
+    assert!(bench.told().is_empty());
+    bench.answer(vec![refusal]);
+    assert!(matches!(bench.questions()[..], [Question::Metadata(..)]));
+    assert!(bench.asks().is_empty(), "what is refused waits for the answer");
+    bench.fetcher.learn(Arc::new(Identified(then)), bench.now);
+    bench.fetcher.refreshed(bench.now);
+    bench
+}
+
+const AGAIN: &str = "topic t was deleted and created again";
+
+#[test]
+fn a_topic_created_again_is_read_from_its_beginning() {
+    for refusal in [diverging(3, 1), error(0, ErrorCode::OffsetOutOfRange)] {
+        let mut bench = identified(refusal, 2);
+        assert_eq!(bench.told(), [format!("{AGAIN}: reading it from its beginning")]);
+        assert_eq!(named(&bench.ask()), [(0, 0, -1)]);
+    }
+}
+
+#[test]
+fn a_topic_created_again_is_noticed_without_a_refusal_and_told_once() {
+    let mut bench = Bench::new(2);
+    bench.fetcher.learn(Arc::new(Identified(1)), bench.now);
+    bench.ask();
+    let bytes = two(0, 3);
+    bench.answer(vec![with(0, &bytes), with(1, &bytes)]);
+    bench.fetcher.learn(Arc::new(Identified(2)), bench.now);
+    assert_eq!(bench.told(), [format!("{AGAIN}: reading it from its beginning")]);
+    assert_eq!(named(&bench.ask()), [(0, 0, -1), (1, 0, -1)]);
+}
+
+#[test]
+fn a_topic_created_again_is_an_error_without_a_reset() {
+    let mut bench = after_two();
+    bench.fetcher.rules.reset = Reset::None;
+    bench.fetcher.learn(Arc::new(Identified(1)), bench.now);
+    bench.fetcher.learn(Arc::new(Identified(2)), bench.now);
+    assert_eq!(bench.told(), [format!("OffsetOutOfRange {AGAIN} (auto.offset.reset=none)")]);
+    assert!(bench.asks().is_empty());
+}
+
+#[test]
+fn a_refusal_by_the_topic_that_was_read_is_meant() {
+    let mut bench = identified(diverging(2, 1), 1);
+    assert_eq!(named(&bench.ask()), [(0, 2, 3)]);
+    bench.answer(vec![diverging(2, 1)]);
+    assert!(bench.told()[0].starts_with("t[0]: the broker has lost the records from offset 1 to 1"));
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl Asker {
     fn of(addr: SocketAddr) -> Self {
         let runtime = super::super::super::runtime().unwrap();
         let settings = Settings::for_tests(Side::Producer, &[("bootstrap.servers", &addr.to_string())]);
-        let config = super::super::super::config::cluster(&settings, 64 << 20, 0).unwrap();
+        let config = crate::backends::wired::config::cluster(&settings, 64 << 20, 0).unwrap();
         Self { cluster: Cluster::new(config, runtime.handle()), runtime }
     }
 

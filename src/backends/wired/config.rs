@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use crate::backends::{Error, ErrorKind, Result};
 use crate::settings::{KeyId, Settings};
-use crate::wire::net::{Address, Buffers, Config, Creation, Options, Plain, Random};
+use crate::wire::net::{Address, Buffers, Config, Creation, Isolation, Options, Plain, Random};
 
 /// The cluster's, for a client whose largest answer has `max_answer` bytes and that keeps `kept` bytes
 /// of buffers for answers.
 ///
 /// # Errors
 /// `Unsupported` for a bootstrap address that is none.
-pub(super) fn cluster(settings: &Settings, max_answer: usize, kept: usize) -> Result<Config> {
+pub(in crate::backends) fn cluster(settings: &Settings, max_answer: usize, kept: usize) -> Result<Config> {
     let setup_timeout = settings.duration(KeyId::ConnectTimeout);
     Ok(Config {
         bootstrap: bootstrap(settings)?,
@@ -46,8 +46,16 @@ fn bootstrap(settings: &Settings) -> Result<Vec<Address>> {
     settings.bootstrap().into_iter().map(address).collect()
 }
 
+/// Which records are read.
+pub(in crate::backends) fn isolation(settings: &Settings) -> Isolation {
+    match settings.text(KeyId::IsolationLevel) {
+        Some("read_uncommitted") => Isolation::Uncommitted,
+        _ => Isolation::Committed,
+    }
+}
+
 /// A number of bytes or of things.
-pub(super) fn size(settings: &Settings, key: KeyId) -> usize {
+pub(in crate::backends) fn size(settings: &Settings, key: KeyId) -> usize {
     usize::try_from(settings.int(key)).unwrap_or_default()
 }
 

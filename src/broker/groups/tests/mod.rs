@@ -1,5 +1,8 @@
 //! The registry: groups and offsets together, with a time and a journal of our own.
 
+#[cfg(any(feature = "native", feature = "rskafka"))]
+mod members;
+
 use std::cell::{Cell, RefCell};
 
 use tokio::sync::oneshot::{self, Receiver};

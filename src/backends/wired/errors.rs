@@ -7,7 +7,7 @@ use crate::wire::ErrorCode;
 use crate::wire::net::{self, Kind};
 
 /// An error of a request about `subject` (a topic, a partition).
-pub(super) fn error(subject: impl fmt::Display, why: &net::Error) -> Error {
+pub(in crate::backends) fn error(subject: impl fmt::Display, why: &net::Error) -> Error {
     let status = if why.is_retriable() { Status::Persistent } else { Status::Permanent };
     let text = match why.kind() {
         Kind::Broker(code) => answer(code, None),
@@ -17,13 +17,17 @@ pub(super) fn error(subject: impl fmt::Display, why: &net::Error) -> Error {
 }
 
 /// What a broker answered about `subject`, with what it said in words.
-pub(super) fn of_code(subject: impl fmt::Display, code: ErrorCode, detail: Option<&str>) -> Error {
+pub(in crate::backends) fn of_code(
+    subject: impl fmt::Display,
+    code: ErrorCode,
+    detail: Option<&str>,
+) -> Error {
     let status = if code.is_retriable() { Status::Persistent } else { Status::Permanent };
     Error::new(code_kind(code), format!("{subject}: {}", answer(code, detail))).with_status(status)
 }
 
 /// The kind of an error.
-pub(super) fn kind(why: &net::Error) -> ErrorKind {
+pub(in crate::backends) fn kind(why: &net::Error) -> ErrorKind {
     match why.kind() {
         Kind::Unreachable | Kind::Closed | Kind::Protocol => ErrorKind::Unreachable,
         Kind::TimedOut => ErrorKind::TimedOut,
@@ -35,7 +39,7 @@ pub(super) fn kind(why: &net::Error) -> ErrorKind {
 }
 
 /// The kind of a code.
-pub(super) fn code_kind(code: ErrorCode) -> ErrorKind {
+pub(in crate::backends) fn code_kind(code: ErrorCode) -> ErrorKind {
     match code {
         ErrorCode::UnknownTopicOrPartition | ErrorCode::InvalidTopic | ErrorCode::UnknownTopicId => {
             ErrorKind::UnknownTopic
@@ -57,7 +61,7 @@ pub(super) fn code_kind(code: ErrorCode) -> ErrorKind {
 }
 
 /// A code in words that tell what to do, where there is something to be done.
-pub(super) fn answer(code: ErrorCode, detail: Option<&str>) -> String {
+pub(in crate::backends) fn answer(code: ErrorCode, detail: Option<&str>) -> String {
     let text = match code {
         ErrorCode::UnknownTopicOrPartition => "no such topic or partition".to_owned(),
         ErrorCode::InvalidTopic => "not a topic name the broker accepts".to_owned(),
@@ -78,7 +82,7 @@ pub(super) fn answer(code: ErrorCode, detail: Option<&str>) -> String {
 }
 
 /// Text from a broker, with control characters escaped: it ends on a terminal.
-pub(super) fn printable(text: &str) -> String {
+pub(in crate::backends) fn printable(text: &str) -> String {
     let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(escape).collect()
 }

@@ -1,0 +1,46 @@
+//! What a member of a group remembers beside what librdkafka does.
+
+use std::collections::{BTreeSet, HashSet};
+use std::time::Instant;
+
+use super::native::TopicMeta;
+use crate::backends::{StartAt, TopicPartition, pattern_takes};
+
+/// What a group member remembers.
+pub(super) struct Group {
+    pub(super) start: StartAt,
+    /// Partitions assigned at some time in this run: those go on from their committed offsets.
+    pub(super) seen: HashSet<TopicPartition>,
+    /// Topics that come and go.
+    pub(super) following: Option<Following>,
+}
+
+/// Topics by a pattern. They are looked for here: librdkafka knows other patterns than we do, and with KIP-848's
+/// protocol it leaves them to the broker, which looks for new topics in its own time.
+#[derive(Debug)]
+pub(super) struct Following {
+    pub(super) pattern: regex::Regex,
+    pub(super) names: BTreeSet<String>,
+    pub(super) looked: Instant,
+}
+
+impl Following {
+    /// The names of the topics that match.
+    pub(super) fn matching(&self, topics: Vec<TopicMeta>) -> BTreeSet<String> {
+        let takes = |topic: &TopicMeta| pattern_takes(&self.pattern, &topic.name);
+        topics.into_iter().filter(takes).map(|topic| topic.name).collect()
+    }
+}
+
+impl Group {
+    /// Where the user wants a partition read from, the first time it is assigned.
+    pub(super) fn first_start(&mut self, tp: &TopicPartition) -> Option<i64> {
+        if self.seen.insert(tp.clone()) { (self.start)(tp) } else { None }
+    }
+}
+
+impl std::fmt::Debug for Group {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Group").field("seen", &self.seen).finish_non_exhaustive()
+    }
+}

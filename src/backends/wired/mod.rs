@@ -1,0 +1,38 @@
+//! What the clients on `wire::net` have in common: their settings as it takes them, its errors in the terms of
+//! the seam, and the first connection.
+
+pub(in crate::backends) mod config;
+pub(in crate::backends) mod errors;
+mod groups;
+mod inspector;
+
+pub(super) use inspector::open_inspector;
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{ErrorKind, Result, not_reached};
+use crate::settings::{KeyId, Settings};
+use crate::wire::net::{Cluster, Kind};
+
+/// How long a refused first connection is tried again.
+const REFUSED_FOR: Duration = Duration::from_secs(2);
+
+/// The first connection. A refused one is tried again for 2 s, since a broker may be starting; in all it
+/// takes no longer than `socket.connection.setup.timeout.ms`.
+///
+/// # Errors
+/// Naming the addresses.
+pub(in crate::backends) async fn reach(cluster: &Cluster, settings: &Settings) -> Result<()> {
+    let (start, limit) = (Instant::now(), settings.duration(KeyId::ConnectTimeout));
+    let mut reached = cluster.any(start + REFUSED_FOR.min(limit)).await;
+    // Not refused: nothing came of it yet.
+    if reached.as_ref().is_err_and(|error| error.kind() == Kind::TimedOut) {
+        reached = cluster.any(start + limit).await;
+    }
+    reached.map(drop).map_err(|error| {
+        let kind = if error.is_retriable() { ErrorKind::Unreachable } else { errors::kind(&error) };
+        not_reached(kind, &settings.bootstrap(), &errors::printable(&error.to_string())).with_source(error)
+    })
+}
