@@ -40,15 +40,15 @@ pub enum Notice {
         of: u32,
         /// Since it was disconnected.
         after: Duration,
-        /// Records kept.
-        buffered: u64,
+        /// Records kept, by those who keep any.
+        buffered: Option<u64>,
     },
     /// It goes on.
     Reconnected {
         /// How long it was disconnected.
         after: Duration,
         /// Records kept, which are sent now.
-        buffered: u64,
+        buffered: Option<u64>,
     },
 }
 
@@ -68,13 +68,17 @@ impl fmt::Display for Notice {
             Self::Disconnected { why } => write!(f, "disconnected: {why}"),
             Self::Waiting { tries, of, after, buffered } => {
                 let after = human_duration(*after);
-                write!(f, "still disconnected after {after} (try {tries} of {of}), {buffered} buffered")
+                write!(f, "still disconnected after {after} (try {tries} of {of}){}", kept(*buffered))
             }
             Self::Reconnected { after, buffered } => {
-                write!(f, "reconnected after {}, {buffered} buffered", human_duration(*after))
+                write!(f, "reconnected after {}{}", human_duration(*after), kept(*buffered))
             }
         }
     }
+}
+
+fn kept(buffered: Option<u64>) -> String {
+    buffered.map_or_else(String::new, |n| format!(", {n} buffered"))
 }
 
 #[cfg(test)]
@@ -84,9 +88,9 @@ mod tests {
     #[test]
     fn each_is_one_line_for_people() {
         let after = Duration::from_millis(4200);
-        let waiting = Notice::Waiting { tries: 2, of: 10, after, buffered: 812 };
+        let waiting = Notice::Waiting { tries: 2, of: 10, after, buffered: Some(812) };
         assert_eq!(waiting.to_string(), "still disconnected after 4.2 s (try 2 of 10), 812 buffered");
-        let back = Notice::Reconnected { after, buffered: 812 };
+        let back = Notice::Reconnected { after, buffered: Some(812) };
         assert_eq!(back.to_string(), "reconnected after 4.2 s, 812 buffered");
         assert!(back.is_good() && !waiting.is_good());
     }

@@ -26,7 +26,7 @@ use crate::backends::{
 };
 use crate::cli::{Cli, Command, LibsArgs};
 use crate::console::{self, Level};
-use crate::resilient::{self, Doubt, Rules};
+use crate::resilient::{self, Doubt, Policy, Rules};
 use crate::settings::{KeyId, Layers, Library, Mistakes, Settings, Side};
 use crate::stop::Stop;
 
@@ -156,7 +156,13 @@ impl Context {
     /// Opens a subscriber; the broker is started if it is the embedded one.
     fn open_subscriber(&self, chosen: &mut Chosen, plan: &SubscribePlan) -> Result<Box<dyn Subscriber>> {
         self.reach(&mut chosen.settings)?;
-        Ok(backends::open_subscriber(chosen, plan)?)
+        if !chosen.settings.bool(KeyId::Resilient) {
+            return Ok(backends::open_subscriber(chosen, plan)?);
+        }
+        let policy = Policy::of(&chosen.settings);
+        let (chosen, plan) = (chosen.clone(), plan.clone());
+        let open: resilient::OpenSubscriber = Arc::new(move || backends::open_subscriber(&chosen, &plan));
+        Ok(resilient::open_subscriber(open, policy, Arc::new(tell))?)
     }
 
     #[cfg(feature = "broker")]

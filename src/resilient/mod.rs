@@ -7,10 +7,13 @@
 
 mod buffer;
 mod outage;
+mod places;
 mod publisher;
+mod subscriber;
 
 #[cfg(test)]
 mod tests;
 
 pub use outage::Policy;
 pub use publisher::{Doubt, Full, Limits, Open, Rules, open_publisher};
+pub use subscriber::{OpenSubscriber, Tell, open_subscriber};

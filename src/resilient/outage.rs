@@ -1,6 +1,7 @@
 //! When a run is disconnected and when it gives up. Pure: the clock is passed in.
 
 use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::backends::{Error, ErrorKind, Notice};
@@ -40,6 +41,11 @@ impl Policy {
         let whole = FIRST.saturating_mul(1 << failures.min(20)).min(self.interval);
         whole.mul_f64(1.0 - (self.jitter * random).clamp(0.0, 1.0))
     }
+}
+
+/// A number from 0 to 1 that nobody knows before.
+pub(super) fn random() -> f64 {
+    RandomState::new().hash_one(()) as f64 / u64::MAX as f64
 }
 
 /// What the clock says.
@@ -125,18 +131,18 @@ impl Contact {
     }
 
     /// A broker is back, or not needed any more.
-    pub(super) fn back(&mut self, place: &str, buffered: u64, now: Instant) -> Option<Notice> {
+    pub(super) fn back(&mut self, place: &str, buffered: Option<u64>, now: Instant) -> Option<Notice> {
         self.lost.remove(place);
         if self.lost.is_empty() { self.end(buffered, now) } else { None }
     }
 
     /// The library is open again.
-    pub(super) fn opened(&mut self, buffered: u64, now: Instant) -> Option<Notice> {
+    pub(super) fn opened(&mut self, buffered: Option<u64>, now: Instant) -> Option<Notice> {
         self.lost.clear();
         self.end(buffered, now)
     }
 
-    fn end(&mut self, buffered: u64, now: Instant) -> Option<Notice> {
+    fn end(&mut self, buffered: Option<u64>, now: Instant) -> Option<Notice> {
         let after = now.saturating_duration_since(self.outage.take()?.since);
         Some(Notice::Reconnected { after, buffered })
     }
@@ -157,7 +163,7 @@ impl Contact {
     }
 
     /// What there is to tell or to do.
-    pub(super) fn tick(&mut self, buffered: u64, now: Instant) -> Tick {
+    pub(super) fn tick(&mut self, buffered: Option<u64>, now: Instant) -> Tick {
         let Some(outage) = &self.outage else { return Tick::Nothing };
         let (tries, of) = (self.tries(now), self.policy.tries);
         if tries >= of {
@@ -192,27 +198,27 @@ mod tests {
     #[test]
     fn an_outage_is_told_when_it_begins_at_every_try_and_when_it_ends() {
         let (mut contact, start) = (Contact::new(POLICY), Instant::now());
-        assert_eq!(contact.tick(0, start), Tick::Nothing);
+        assert_eq!(contact.tick(Some(0), start), Tick::Nothing);
         assert_eq!(contact.lost("a", "refused", start), disconnected("refused"));
         assert_eq!(contact.lost("b", "refused, too", start), None);
         assert_eq!(contact.due(), Some(start + 5 * S));
-        assert_eq!(contact.tick(7, start + 4 * S), Tick::Nothing);
-        let waiting = Notice::Waiting { tries: 1, of: 3, after: 5 * S, buffered: 8 };
-        assert_eq!(contact.tick(8, start + 5 * S), Tick::Tell(waiting));
-        assert_eq!(contact.tick(8, start + 6 * S), Tick::Nothing);
+        assert_eq!(contact.tick(Some(7), start + 4 * S), Tick::Nothing);
+        let waiting = Notice::Waiting { tries: 1, of: 3, after: 5 * S, buffered: Some(8) };
+        assert_eq!(contact.tick(Some(8), start + 5 * S), Tick::Tell(waiting));
+        assert_eq!(contact.tick(Some(8), start + 6 * S), Tick::Nothing);
         assert_eq!(contact.due(), Some(start + 10 * S));
-        assert_eq!(contact.back("a", 9, start + 6 * S), None);
-        let reconnected = Notice::Reconnected { after: 7 * S, buffered: 9 };
-        assert_eq!(contact.back("b", 9, start + 7 * S), Some(reconnected));
-        assert_eq!((contact.due(), contact.tick(0, start + 99 * S)), (None, Tick::Nothing));
+        assert_eq!(contact.back("a", Some(9), start + 6 * S), None);
+        let reconnected = Notice::Reconnected { after: 7 * S, buffered: Some(9) };
+        assert_eq!(contact.back("b", Some(9), start + 7 * S), Some(reconnected));
+        assert_eq!((contact.due(), contact.tick(Some(0), start + 99 * S)), (None, Tick::Nothing));
     }
 
     #[test]
     fn tries_are_used_up_after_tries_times_interval_and_not_before() {
         let (mut contact, start) = (Contact::new(POLICY), Instant::now());
         contact.broken("refused", start);
-        assert_ne!(contact.tick(0, start + 15 * S - Duration::from_millis(1)), Tick::Over);
-        assert_eq!(contact.tick(0, start + 15 * S), Tick::Over);
+        assert_ne!(contact.tick(Some(0), start + 15 * S - Duration::from_millis(1)), Tick::Over);
+        assert_eq!(contact.tick(Some(0), start + 15 * S), Tick::Over);
         let (why, since, tries) = contact.trouble(start + 15 * S);
         assert_eq!((why, since.is_some(), tries), ("refused", true, 3));
     }
@@ -222,23 +228,23 @@ mod tests {
         let (mut contact, start) = (Contact::new(POLICY), Instant::now());
         contact.lost("a", "refused", start);
         contact.succeeded(start + 14 * S);
-        assert_eq!(contact.tick(0, start + 15 * S), Tick::Nothing);
-        assert_eq!(contact.tick(0, start + 29 * S), Tick::Over);
+        assert_eq!(contact.tick(Some(0), start + 15 * S), Tick::Nothing);
+        assert_eq!(contact.tick(Some(0), start + 29 * S), Tick::Over);
     }
 
     #[test]
     fn to_open_the_library_again_is_not_yet_a_success() {
         let (mut contact, start) = (Contact::new(POLICY), Instant::now());
         contact.broken("fatal", start);
-        assert!(contact.opened(0, start + S).is_some());
+        assert!(contact.opened(Some(0), start + S).is_some());
         assert_eq!(contact.broken("fatal again", start + 2 * S), disconnected("fatal again"));
-        assert_eq!(contact.tick(0, start + 15 * S), Tick::Over);
-        contact.opened(0, start + 15 * S);
+        assert_eq!(contact.tick(Some(0), start + 15 * S), Tick::Over);
+        contact.opened(Some(0), start + 15 * S);
         contact.succeeded(start + 15 * S);
         contact.broken("fatal", start + 16 * S);
         assert_eq!(
-            contact.tick(0, start + 30 * S),
-            Tick::Tell(Notice::Waiting { tries: 2, of: 3, after: 14 * S, buffered: 0 })
+            contact.tick(Some(0), start + 30 * S),
+            Tick::Tell(Notice::Waiting { tries: 2, of: 3, after: 14 * S, buffered: Some(0) })
         );
     }
 

@@ -1,14 +1,13 @@
 //! The publisher that goes on through outages.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::mem;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::buffer::{Buffer, Piece, Returned, Room};
-use super::outage::{Contact, Policy, Tick};
+use super::outage::{Contact, Policy, Tick, random};
 use crate::backends::{
     Error, ErrorKind, Fate, Mailbox, Notice, Publisher, ReportSink, Result, Status, Waker,
 };
@@ -184,8 +183,7 @@ impl ResilientPublisher {
     }
 
     fn wait_to_open(&mut self, now: Instant) {
-        let random = RandomState::new().hash_one(self.failures) as f64 / u64::MAX as f64;
-        self.library = Library::Gone(now + self.books.contact.pause(self.failures, random));
+        self.library = Library::Gone(now + self.books.contact.pause(self.failures, random()));
         self.failures = self.failures.saturating_add(1);
     }
 
@@ -335,8 +333,8 @@ impl ResilientPublisher {
 
 impl Books {
     /// Records without an outcome.
-    fn held(&self) -> u64 {
-        self.room.records() as u64
+    fn held(&self) -> Option<u64> {
+        Some(self.room.records() as u64)
     }
 
     /// Tells of records that never got to the library.

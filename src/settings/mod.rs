@@ -208,6 +208,16 @@ impl Settings {
         self.replace(KeyId::BootstrapServers, &addr.to_string());
     }
 
+    /// How long a library that reads goes on without an answer: `socket.timeout.ms`, in a resilient run as long as
+    /// all tries.
+    pub fn patience(&self) -> Duration {
+        if !self.bool(KeyId::Resilient) {
+            return self.duration(KeyId::SocketTimeout);
+        }
+        let tries = u32::try_from(self.int(KeyId::ReconnectTries)).unwrap_or(u32::MAX);
+        self.duration(KeyId::ReconnectInterval).saturating_mul(tries)
+    }
+
     /// Takes the place of `delivery.timeout.ms` and `retries`: a library whose run is resilient goes on for so
     /// long by itself.
     pub fn set_patience(&mut self, patience: Duration) {

@@ -3,16 +3,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::app::{Kps, Library};
-use crate::harness::kafka::Kafka;
+use crate::harness::kafka::{Kafka, Record};
 use crate::{Ctx, PerLibrary};
 
 pub(crate) const TRIALS: &[PerLibrary] = &[
     ("resilience::an_outage_loses_and_reorders_nothing", an_outage_loses_and_reorders_nothing),
     ("resilience::tries_used_up_leave_every_record_accounted_for", tries_used_up),
     ("resilience::a_broker_that_comes_late_is_waited_for", a_broker_that_comes_late_is_waited_for),
+    ("resilience::a_reader_waits_longer_than_it_would_without", a_reader_waits_longer_than_it_would_without),
+    ("resilience::a_reader_gives_up_when_its_tries_are_used_up", a_reader_gives_up),
 ];
 
 /// A line that says how long a run takes to see something, at most: nothing here waits for a time limit.
@@ -170,4 +172,57 @@ fn a_broker_that_comes_late_is_waited_for(ctx: &Ctx, library: Library) {
     run.until_stderr(|err| String::from_utf8_lossy(err).contains("reconnected after"));
     run.wait().ok().says("3 published, 0 failed");
     assert_eq!(on_topic(&kafka, library, &topic), [0, 1, 2]);
+}
+
+/// A run that would end after a second without an answer.
+const IMPATIENT: [&str; 2] = ["-X", "socket.timeout.ms=1000"];
+
+fn a_reader_waits_longer_than_it_would_without(ctx: &Ctx, library: Library) {
+    let (node, first) = Node::start(ctx);
+    let topic = first.topic("reader", 1);
+    first.kill();
+    // The broker comes late, with records, goes away, and comes back.
+    let reader = |more: &[&str]| {
+        let kps = Kps::new(["subscribe", &topic, "-b", &node.address, "--library", library.name()]);
+        kps.args(["--resilient", "-n", "4"]).args(IMPATIENT).args(more).limit(PATIENCE).spawn()
+    };
+    let alone = reader(&[]);
+    let group = ["-g", &topic, "-X", "auto.offset.reset=earliest", "-X", "auto.commit.interval.ms=100"];
+    let readers = [alone, reader(&group)];
+    for run in &readers {
+        run.until_stderr(|err| String::from_utf8_lossy(err).contains("disconnected: "));
+    }
+    let second = node.again();
+    second.produce(&topic, &[Record::of("0"), Record::of("1")], json!({}));
+    for run in &readers {
+        run.until_stdout(|out| out == b"0\n1\n");
+    }
+    // What is committed does not come again.
+    let asked = Instant::now();
+    while second.committed(&topic, &topic, 0) != Some(2) {
+        assert!(asked.elapsed() < PATIENCE);
+    }
+    second.kill();
+    // That long it would not wait otherwise: here the length of an outage is what is tried.
+    std::thread::sleep(Duration::from_secs(3));
+    let third = node.again();
+    third.produce(&topic, &[Record::of("2"), Record::of("3")], json!({}));
+    for run in readers {
+        run.wait().ok().prints("0\n1\n2\n3\n");
+    }
+}
+
+fn a_reader_gives_up(ctx: &Ctx, library: Library) {
+    let (node, first) = Node::start(ctx);
+    let topic = first.topic("reader-gone", 1);
+    first.produce(&topic, &[Record::of("0")], json!({}));
+    let run = Kps::new(["subscribe", &topic, "-b", &node.address, "--library", library.name()])
+        .args(["--resilient", "--reconnect-tries", "2", "--reconnect-interval", "1.5"])
+        .limit(PATIENCE)
+        .spawn();
+    run.until_stdout(|out| out == b"0\n");
+    first.kill();
+    let output = run.wait_with_open_stdin().code(4);
+    assert!(output.elapsed >= Duration::from_secs(2), "{output}");
+    assert!(output.elapsed < Duration::from_secs(15), "{output}");
 }

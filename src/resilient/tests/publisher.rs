@@ -1,41 +1,15 @@
-//! The wrapper around a library that does what a test says.
+//! The publisher around a library that does what a test says.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::publisher::{Clock, ResilientPublisher};
-use super::*;
+use super::super::publisher::ResilientPublisher;
+use super::super::*;
+use super::{Hands, LONG, S};
 use crate::backends::{Error, ErrorKind, Fate, Notice, Publisher, ReportSink, Result, Status, Waker};
 use crate::record::{Batch, RecordRef, Slice, Span};
-
-const S: Duration = Duration::from_secs(1);
-/// More than any test waits for.
-const LONG: Duration = Duration::from_secs(60);
-
-/// A clock that a test sets.
-#[derive(Clone)]
-struct Hands(Arc<Mutex<Instant>>);
-
-impl Hands {
-    fn new() -> Self {
-        Self(Arc::new(Mutex::new(Instant::now())))
-    }
-
-    fn turn(&self, by: Duration) {
-        *self.0.lock().unwrap() += by;
-    }
-
-    fn now(&self) -> Instant {
-        *self.0.lock().unwrap()
-    }
-
-    fn clock(&self) -> Clock {
-        let hands = self.clone();
-        Arc::new(move || hands.now())
-    }
-}
 
 /// What the library does with the next `poll`.
 enum Do {
