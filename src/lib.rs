@@ -21,6 +21,7 @@ mod readme;
 pub mod record;
 pub mod resilient;
 pub mod settings;
+pub mod spool;
 pub mod stop;
 pub mod units;
 #[cfg(any(feature = "broker", feature = "native", feature = "rskafka"))]

@@ -80,6 +80,8 @@ pub trait ReportSink {
     fn resent(&mut self, records: u64);
     /// The connection to the brokers has changed.
     fn notice(&mut self, notice: &Notice);
+    /// At the end of a run with a spool: so many records stay in it for the next run, and so many were damaged.
+    fn spooled(&mut self, kept: u64, damaged: u64);
     /// Something to tell the user as one warning line.
     fn warn(&mut self, message: &str);
 }

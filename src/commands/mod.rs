@@ -12,6 +12,7 @@ mod publish;
 mod subscribe;
 
 use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +27,7 @@ use crate::backends::{
 };
 use crate::cli::{Cli, Command, LibsArgs};
 use crate::console::{self, Level};
-use crate::resilient::{self, Doubt, Policy, Rules};
+use crate::resilient::{self, Doubt, Full, Policy, Rules};
 use crate::settings::{KeyId, Layers, Library, Mistakes, Settings, Side};
 use crate::stop::Stop;
 
@@ -146,11 +147,22 @@ impl Context {
             return Ok(backends::open_publisher(chosen, plan)?);
         }
         let doubt = if chosen.is_idempotent() { Doubt::Unknown } else { Doubt::SendAgain };
-        let rules = Rules::of(&chosen.settings, doubt);
+        let mut rules = Rules::of(&chosen.settings, doubt);
         chosen.settings.set_patience(rules.policy.budget() + chosen.settings.duration(KeyId::RequestTimeout));
+        let max = u64::try_from(chosen.settings.int(KeyId::SpoolMaxBytes)).unwrap_or(u64::MAX);
+        let dir = chosen.settings.text(KeyId::SpoolDir).map(Path::new);
+        let store = dir.map(|dir| resilient::open_spool(dir, max, plan.topic.as_deref())).transpose()?;
+        if store.is_some() {
+            // What is in the spool stays there.
+            rules.limits.full = Full::Block;
+        }
         let (chosen, library_plan) = (chosen.clone(), plan.clone());
         let open: resilient::Open = Arc::new(move || backends::open_publisher(&chosen, &library_plan));
-        Ok(resilient::open_publisher(open, plan.topic.as_deref(), rules)?)
+        let publisher = resilient::open_publisher(open, plan.topic.as_deref(), rules)?;
+        Ok(match store {
+            Some(store) => resilient::spooled(store, publisher),
+            None => publisher,
+        })
     }
 
     /// Opens a subscriber; the broker is started if it is the embedded one.

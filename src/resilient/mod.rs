@@ -9,6 +9,7 @@ mod buffer;
 mod outage;
 mod places;
 mod publisher;
+mod spooled;
 mod subscriber;
 
 #[cfg(test)]
@@ -16,4 +17,5 @@ mod tests;
 
 pub use outage::Policy;
 pub use publisher::{Doubt, Full, Limits, Open, Rules, open_publisher};
+pub use spooled::{open_spool, spooled};
 pub use subscriber::{OpenSubscriber, Tell, open_subscriber};

@@ -540,6 +540,10 @@ impl ReportSink for Reports<'_> {
         self.told(notice);
     }
 
+    fn spooled(&mut self, kept: u64, damaged: u64) {
+        self.sink.spooled(kept, damaged);
+    }
+
     fn warn(&mut self, message: &str) {
         self.sink.warn(message);
     }

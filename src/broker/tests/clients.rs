@@ -42,6 +42,8 @@ impl ReportSink for Books {
 
     fn notice(&mut self, _: &Notice) {}
 
+    fn spooled(&mut self, _: u64, _: u64) {}
+
     fn warn(&mut self, _: &str) {}
 }
 

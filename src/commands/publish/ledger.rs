@@ -53,6 +53,9 @@ pub(super) struct Ledger {
     bad: u64,
     /// Sent again, though an earlier try may have written them.
     resent: u64,
+    /// Left in the spool for the next run, and found damaged there.
+    kept: u64,
+    damaged: u64,
     /// The kind that all failures so far share.
     kind: Option<ErrorKind>,
     mixed: bool,
@@ -77,6 +80,8 @@ impl Ledger {
             unknown: 0,
             bad: 0,
             resent: 0,
+            kept: 0,
+            damaged: 0,
             kind: None,
             mixed: false,
             failed_to: failed_to.map(FailedFile::open).transpose()?,
@@ -158,7 +163,7 @@ impl Ledger {
     /// The exit code that the records lead to.
     pub(super) fn exit(&self) -> Exit {
         if self.failed + self.unknown == 0 {
-            return if self.bad == 0 { Exit::Done } else { Exit::Undelivered };
+            return if self.bad + self.kept + self.damaged == 0 { Exit::Done } else { Exit::Undelivered };
         }
         match self.kind().map(Exit::from) {
             Some(exit @ (Exit::Unreachable | Exit::Refused | Exit::UnknownTopic)) => exit,
@@ -224,8 +229,10 @@ impl Ledger {
         let failed = self.failed + self.bad;
         let some = |n: u64, what: &str| if n > 0 { format!(", {n} {what}") } else { String::new() };
         let (unknown, resent) = (some(self.unknown, "unknown"), some(self.resent, "sent again"));
+        let (kept, damaged) =
+            (some(self.kept, "kept in the spool"), some(self.damaged, "damaged in the spool"));
         format!(
-            "{} published, {failed} failed{unknown}{resent}, {}, {}, {}",
+            "{} published, {failed} failed{unknown}{resent}{kept}{damaged}, {}, {}, {}",
             self.delivered,
             units::human_duration(took),
             units::human_rate(self.delivered, took),
@@ -243,7 +250,9 @@ impl Ledger {
             "unknown": self.unknown,
             "bad": self.bad,
             "sent_again": self.resent,
-            "read": self.delivered + self.failed + self.unknown + self.bad,
+            "kept": self.kept,
+            "damaged": self.damaged,
+            "read": self.delivered + self.failed + self.unknown + self.bad + self.kept,
             "bytes": self.payload,
             "seconds": (seconds * 1e6).round() / 1e6,
             "records_per_second": per_second(self.delivered),
@@ -318,6 +327,14 @@ impl ReportSink for Ledger {
 
     fn notice(&mut self, notice: &Notice) {
         tell(notice);
+    }
+
+    fn spooled(&mut self, kept: u64, damaged: u64) {
+        (self.kept, self.damaged) = (kept, damaged);
+        self.counts.told.fetch_add(kept, Ordering::Relaxed);
+        if damaged > 0 {
+            console::error(format!("{damaged} records in the spool were damaged and could not be delivered"));
+        }
     }
 
     fn warn(&mut self, message: &str) {

@@ -79,6 +79,7 @@ pub(super) fn run(args: &PublishArgs, context: &Context) -> Result<Exit> {
         end: End::No,
         drain: Drain::new(settings.duration(KeyId::DrainTimeout)),
         skip_bad: plan.limits.skip_bad,
+        overhang: if settings.is_set(KeyId::SpoolDir) { Overhang::IsSpooled } else { Overhang::Fails },
         patience: if resilient { Patience::OfPublisher } else { Patience::OfRecord },
         stop: &context.stop,
     };
@@ -174,7 +175,15 @@ struct Run<'a> {
     drain: Drain,
     skip_bad: bool,
     patience: Patience,
+    overhang: Overhang,
     stop: &'a Stop,
+}
+
+/// What becomes of records that were read and not sent when the run gives up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Overhang {
+    Fails,
+    IsSpooled,
 }
 
 /// Whose time decides that no broker is there any more.
@@ -224,7 +233,12 @@ impl Run<'_> {
         self.stop.end();
         loop {
             if let Some(Pending { batch, at }) = self.pending.take() {
-                ledger.abandoned(&batch, at, error);
+                let spooled = match self.overhang {
+                    Overhang::Fails => 0,
+                    // Without one, it fails after all.
+                    Overhang::IsSpooled => self.publisher.send(&batch, at..batch.len()).unwrap_or(0),
+                };
+                ledger.abandoned(&batch, at + spooled, error);
             }
             if !self.take_waiting(ledger) {
                 return;

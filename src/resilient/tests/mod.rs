@@ -1,6 +1,7 @@
 //! The wrappers, with libraries that do what a test says and a clock that it sets.
 
 mod publisher;
+mod spooled;
 mod subscriber;
 
 use std::sync::{Arc, Mutex};

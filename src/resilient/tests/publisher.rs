@@ -12,7 +12,7 @@ use crate::backends::{Error, ErrorKind, Fate, Notice, Publisher, ReportSink, Res
 use crate::record::{Batch, RecordRef, Slice, Span};
 
 /// What the library does with the next `poll`.
-enum Do {
+pub(super) enum Do {
     /// Acknowledges the first so many.
     Ack(usize),
     /// Gives the first one up.
@@ -23,31 +23,31 @@ enum Do {
 
 /// A library's inside, which the test holds, too.
 #[derive(Default)]
-struct Inside {
+pub(super) struct Inside {
     /// Records that it takes at a time; it has no limit if this is `None`.
-    room: Option<usize>,
-    queue: VecDeque<(Arc<Batch>, usize)>,
-    script: VecDeque<Do>,
+    pub(super) room: Option<usize>,
+    pub(super) queue: VecDeque<(Arc<Batch>, usize)>,
+    pub(super) script: VecDeque<Do>,
     /// Lines, in the order they were taken, over all libraries opened.
-    taken: Vec<u64>,
-    opened: usize,
+    pub(super) taken: Vec<u64>,
+    pub(super) opened: usize,
     /// What opening it comes to; it can be opened if there is nothing here.
-    doors: VecDeque<Error>,
+    pub(super) doors: VecDeque<Error>,
     /// What becomes of the records left when it is closed.
-    left: Option<Fate>,
+    pub(super) left: Option<Fate>,
 }
 
 #[derive(Clone, Default)]
-struct World(Arc<Mutex<Inside>>);
+pub(super) struct World(Arc<Mutex<Inside>>);
 
-struct Fake(World);
+pub(super) struct Fake(pub(super) World);
 
 impl World {
-    fn set<T>(&self, change: impl FnOnce(&mut Inside) -> T) -> T {
+    pub(super) fn set<T>(&self, change: impl FnOnce(&mut Inside) -> T) -> T {
         change(&mut self.0.lock().unwrap())
     }
 
-    fn script(&self, step: Do) {
+    pub(super) fn script(&self, step: Do) {
         self.set(|inside| inside.script.push_back(step));
     }
 
@@ -112,22 +112,24 @@ impl Publisher for Fake {
     }
 }
 
-fn late() -> Error {
+pub(super) fn late() -> Error {
     Error::new(ErrorKind::TimedOut, "not acknowledged in time").with_status(Status::Persistent)
 }
 
-fn refused() -> Error {
+pub(super) fn refused() -> Error {
     Error::new(ErrorKind::Unreachable, "refused")
 }
 
 /// What the command sees.
 #[derive(Debug, Default)]
-struct Seen {
-    delivered: u64,
-    resent: u64,
+pub(super) struct Seen {
+    pub(super) delivered: u64,
+    pub(super) resent: u64,
+    /// Kept in the spool, and damaged there.
+    pub(super) spooled: Option<(u64, u64)>,
     /// Line, fate, tries.
-    lost: Vec<(u64, Fate, u32)>,
-    notices: Vec<String>,
+    pub(super) lost: Vec<(u64, Fate, u32)>,
+    pub(super) notices: Vec<String>,
 }
 
 impl ReportSink for Seen {
@@ -152,6 +154,10 @@ impl ReportSink for Seen {
 
     fn notice(&mut self, notice: &Notice) {
         self.notices.push(notice.to_string());
+    }
+
+    fn spooled(&mut self, kept: u64, damaged: u64) {
+        self.spooled = Some((kept, damaged));
     }
 
     fn warn(&mut self, message: &str) {

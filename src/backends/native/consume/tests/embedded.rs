@@ -27,6 +27,8 @@ impl ReportSink for Delivered {
 
     fn notice(&mut self, _: &Notice) {}
 
+    fn spooled(&mut self, _: u64, _: u64) {}
+
     fn warn(&mut self, _: &str) {}
 }
 

@@ -112,6 +112,10 @@ impl ReportSink for Books {
         self.warnings.push(notice.to_string());
     }
 
+    fn spooled(&mut self, _: u64, _: u64) {
+        panic!("no spool");
+    }
+
     fn warn(&mut self, message: &str) {
         self.warnings.push(message.to_owned());
     }
