@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::harness::app::{Kps, Library};
@@ -13,6 +14,7 @@ pub(crate) const TRIALS: &[PerLibrary] = &[
     ("resilience::an_outage_loses_and_reorders_nothing", an_outage_loses_and_reorders_nothing),
     ("resilience::tries_used_up_leave_every_record_accounted_for", tries_used_up),
     ("resilience::a_broker_that_comes_late_is_waited_for", a_broker_that_comes_late_is_waited_for),
+    ("resilience::a_spool_outlives_the_run", a_spool_outlives_the_run),
     ("resilience::a_reader_waits_longer_than_it_would_without", a_reader_waits_longer_than_it_would_without),
     ("resilience::a_reader_gives_up_when_its_tries_are_used_up", a_reader_gives_up),
 ];
@@ -225,4 +227,46 @@ fn a_reader_gives_up(ctx: &Ctx, library: Library) {
     let output = run.wait_with_open_stdin().code(4);
     assert!(output.elapsed >= Duration::from_secs(2), "{output}");
     assert!(output.elapsed < Duration::from_secs(15), "{output}");
+}
+
+fn a_spool_outlives_the_run(ctx: &Ctx, library: Library) {
+    let (node, first) = Node::start(ctx);
+    let topic = first.topic("spool", 1);
+    first.kill();
+    let spool = node.dir.path().join("spool");
+    let publish = || {
+        let kps = Kps::new(["publish", &topic, "-b", &node.address, "--library", library.name()]);
+        kps.args(["--tee", "--reconnect-interval", "20", "--spool"]).args([&spool]).limit(PATIENCE)
+    };
+    // What was written to standard output, too, was in the spool before.
+    let mut run = publish().spawn();
+    run.write(b"0\n1\n2\n3\n4\n");
+    run.until_stdout(|out| out == b"0\n1\n2\n3\n4\n");
+    publish().run().code(1).says("another process has this spool open");
+    run.signal(Signal::KILL);
+    assert!(!run.wait_with_open_stdin().status.success());
+    // More is added while there still is no broker, and a signal ends that run.
+    let mut run = publish().args(["--drain-timeout", "0.2"]).spawn();
+    run.write(b"5\n");
+    run.until_stdout(|out| out == b"5\n");
+    run.signal(Signal::TERM);
+    run.wait_with_open_stdin().code(143).says("0 published, 0 failed, 6 kept in the spool");
+    damage(&spool);
+    let kafka = node.again();
+    // The rest comes first, in order; the damaged record is counted.
+    let output = publish().input("6\n").run().code(3);
+    output.says("6 published, 0 failed, 1 damaged in the spool");
+    assert_eq!(on_topic(&kafka, library, &topic), [0, 1, 3, 4, 5, 6]);
+    publish().input("7\n").run().ok().says("1 published, 0 failed");
+    assert_eq!(on_topic(&kafka, library, &topic), [0, 1, 3, 4, 5, 6, 7]);
+}
+
+/// Flips a bit of the record with the value 2, which is one of those that are equal but for that value.
+fn damage(spool: &Path) {
+    let files = std::fs::read_dir(spool).unwrap().map(|entry| entry.unwrap().path());
+    let first = files.filter(|path| path.extension().is_some_and(|end| end == "spool")).min().unwrap();
+    let mut bytes = std::fs::read(&first).unwrap();
+    let of_one = bytes.len() / 5;
+    bytes[of_one * 2 + of_one / 2] ^= 1;
+    std::fs::write(first, bytes).unwrap();
 }
