@@ -53,6 +53,7 @@ impl<T: Default + Send + 'static> Mailbox<T> {
     }
 
     /// True when `take` would not wait.
+    #[cfg(feature = "rskafka")]
     pub(crate) fn is_filled(&self) -> bool {
         lock(&self.inner).filled
     }

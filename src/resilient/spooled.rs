@@ -68,11 +68,25 @@ struct Spooled {
     trouble: Option<Error>,
 }
 
+/// Where the records of a batch come from.
+struct Origins {
+    /// Their numbers, and their lines of the input.
+    lines: Vec<(u64, u64)>,
+    source: Option<String>,
+}
+
+impl Origins {
+    fn line(&self, number: u64) -> Option<u64> {
+        let at = self.lines.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+        self.lines.get(at).map(|(_, line)| *line)
+    }
+}
+
 /// What is known of records that were fed.
 #[derive(Default)]
 struct Books {
-    /// Batches that were fed, as numbers and lines, the oldest first, and their file.
-    lines: VecDeque<(Vec<(u64, u64)>, Option<String>)>,
+    /// Batches that were fed, the oldest first.
+    origins: VecDeque<Origins>,
     /// Records that stay in the spool.
     kept: Ranges,
 }
@@ -80,14 +94,7 @@ struct Books {
 impl Books {
     /// The line and the file of a record.
     fn origin(&self, number: u64) -> Option<(u64, Option<&str>)> {
-        let of = |lines: &Vec<(u64, u64)>| {
-            lines
-                .binary_search_by_key(&number, |(n, _)| *n)
-                .ok()
-                .and_then(|at| lines.get(at))
-                .map(|(_, line)| *line)
-        };
-        self.lines.iter().find_map(|(lines, source)| Some((of(lines)?, source.as_deref())))
+        self.origins.iter().find_map(|of| Some((of.line(number)?, of.source.as_deref())))
     }
 }
 
@@ -99,7 +106,8 @@ impl Spooled {
                 match self.store.read().map_err(failed)? {
                     None => break,
                     Some(fed) => {
-                        self.books.lines.push_back((fed.lines, fed.batch.source().map(str::to_owned)));
+                        let source = fed.batch.source().map(str::to_owned);
+                        self.books.origins.push_back(Origins { lines: fed.lines, source });
                         self.feed = Some(Feed { batch: Arc::new(fed.batch), at: 0 });
                     }
                 }
@@ -135,9 +143,9 @@ impl Spooled {
             None => self.store.fed(),
         };
         self.store.acknowledge(self.books.kept.first().unwrap_or(fed).min(fed)).map_err(failed)?;
-        let is_fed = |lines: &Vec<(u64, u64)>| lines.last().is_none_or(|(number, _)| *number < fed);
-        while self.books.lines.front().is_some_and(|(lines, _)| is_fed(lines)) {
-            self.books.lines.pop_front();
+        let is_fed = |of: &Origins| of.lines.last().is_none_or(|(number, _)| *number < fed);
+        while self.books.origins.front().is_some_and(is_fed) {
+            self.books.origins.pop_front();
         }
         Ok(())
     }

@@ -280,7 +280,9 @@ impl RdkafkaSubscriber {
 
     fn subscribe(&self, names: &BTreeSet<String>) -> Result<()> {
         let mut list = TopicPartitionList::new();
-        names.iter().for_each(|name| drop(list.add_topic_unassigned(name)));
+        for name in names {
+            list.add_topic_unassigned(name);
+        }
         if list.count() == 0 {
             // Joined when there is something to read.
             return Ok(());
