@@ -12,12 +12,14 @@ mod publish;
 mod subscribe;
 
 use std::fmt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use memchr::memmem;
 use serde_json::json;
 use thiserror::Error;
 
@@ -28,7 +30,7 @@ use crate::backends::{
 use crate::cli::{Cli, Command, LibsArgs};
 use crate::console::{self, Level};
 use crate::resilient::{self, Doubt, Full, Policy, Rules};
-use crate::settings::{KeyId, Layers, Library, Mistakes, Settings, Side};
+use crate::settings::{Entry, KeyId, Layers, Library, Mistakes, Place, Settings, Side};
 use crate::stop::Stop;
 
 /// How a run ended (README, "Exit codes").
@@ -137,6 +139,7 @@ impl Context {
             check_embedded(&chosen.settings)?;
         }
         chosen.warnings.iter().for_each(console::warn);
+        self.layers.secrets().filter_map(exposed).for_each(console::warn);
         Ok(chosen)
     }
 
@@ -189,6 +192,26 @@ impl Context {
     #[allow(clippy::unused_self, reason = "as with the feature")]
     fn reach(&self, _: &mut Settings) -> Result<()> {
         Ok(())
+    }
+}
+
+/// What is to be said of a secret that others on this machine can read: on the command line, or in a file.
+fn exposed(secret: &Entry) -> Option<String> {
+    match &secret.place {
+        Place::Override(_) => Some(format!(
+            "{}: a secret on the command line is seen by whoever lists processes: set $KPS_{} instead",
+            secret.place,
+            secret.key.replace('.', "_").to_uppercase()
+        )),
+        Place::File { path, .. } => {
+            let mode = path.metadata().ok()?.permissions().mode();
+            let text = std::fs::read(path).ok()?;
+            // A reference to a variable or to another file is none.
+            let is_here = memmem::find(&text, secret.value.as_bytes()).is_some();
+            (mode & 0o077 != 0 && is_here)
+                .then(|| format!("{}: a secret in a file that others can read: chmod 600 it", secret.place))
+        }
+        _ => None,
     }
 }
 

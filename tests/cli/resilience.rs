@@ -1,4 +1,6 @@
 //! Settings of what is done about outages: their spellings, their mistakes, and lines for programs.
+use std::os::unix::fs::PermissionsExt;
+
 use serde_json::{Value, json};
 
 use crate::harness::app::Kps;
@@ -86,4 +88,30 @@ fn lines_for_programs_are_objects() {
             assert!(object["message"].is_string() && object["time"].is_string(), "{line}");
         }
     }
+}
+
+// Only librdkafka logs in.
+#[cfg(feature = "rdkafka")]
+#[test]
+fn a_secret_that_others_can_read_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("application.properties");
+    let publish = |more: &[&str]| {
+        let kps = Kps::new(["publish", "t", "-m", "x", "-b", NOBODY, "-X", "security.protocol=SASL_PLAINTEXT"]);
+        let kps = kps.args(["-X", "sasl.mechanism=PLAIN", "-X", "sasl.username=u"]);
+        kps.args(more).env("SECRET", "hunter2").dir(dir.path()).run().err()
+    };
+    let chmod = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    std::fs::write(&file, "kafka.sasl.password=hunter2\n").unwrap();
+    chmod(0o644);
+    let said = publish(&[]);
+    assert!(said.contains("application.properties:1: a secret in a file that others can read"), "{said}");
+    chmod(0o600);
+    assert!(!publish(&[]).contains("secret"));
+    std::fs::write(&file, "kafka.sasl.password=${SECRET}\n").unwrap();
+    chmod(0o644);
+    assert!(!publish(&[]).contains("secret"));
+    let said = publish(&["-X", "sasl.password=hunter3"]);
+    assert!(said.contains("-X sasl.password: a secret on the command line") && !said.contains("hunter"), "{said}");
+    assert!(said.contains("set $KPS_SASL_PASSWORD instead"), "{said}");
 }
