@@ -64,6 +64,7 @@ publisher_up() {
 }
 reader_up() {
     run subscribe soak -g soak --resilient -X auto.offset.reset=earliest -X auto.commit.interval.ms=500 \
+        -X session.timeout.ms=6000 \
         >>"$scratch/read" 2>>"$scratch/read.log" 3>&- &
     pid[reader]=$!
 }
@@ -92,20 +93,26 @@ reader_up
 
 # --- faults ---------------------------------------------------------------------------------------------------------
 
-RANDOM=$seed
-between() { python3 -c "print($1 + ($2 - $1) * $RANDOM / 32767)"; }
+python3 - "$seed" >"$scratch/plan" <<'PY'
+import random, sys
+rng = random.Random(int(sys.argv[1]))
+longest = {"broker-killed": 4, "broker-stopped": 5, "reader-killed": 1, "publisher-killed": 1, "publisher-ended": 0}
+for _ in range(10_000):
+    fault = rng.choice(["broker-killed", *longest])
+    print(f"{rng.uniform(1, 6):.2f} {fault} {rng.uniform(0, longest[fault]):.2f}")
+PY
 kills=0 faults=0
-until [[ -s $scratch/written ]]; do
-    sleep "$(between 1 6)"
+while read -r pause fault lasts <&4 && ! [[ -s $scratch/written ]]; do
+    sleep "$pause"
     faults=$((faults + 1))
-    case $((RANDOM % 6)) in
-        0 | 1) end broker KILL; sleep "$(between 0 4)"; broker_up ;;
-        2) kill -STOP "${pid[broker]}"; sleep "$(between 0 5)"; kill -CONT "${pid[broker]}" ;;
-        3) end reader KILL; sleep "$(between 0 1)"; reader_up ;;
-        4) end publisher KILL; kills=$((kills + 1)); sleep "$(between 0 1)"; publisher_up ;;
-        5) end publisher TERM; publisher_up ;;
+    case $fault in
+        broker-killed) end broker KILL; sleep "$lasts"; broker_up ;;
+        broker-stopped) kill -STOP "${pid[broker]}"; sleep "$lasts"; kill -CONT "${pid[broker]}" ;;
+        reader-killed) end reader KILL; sleep "$lasts"; reader_up ;;
+        publisher-killed) end publisher KILL; kills=$((kills + 1)); sleep "$lasts"; publisher_up ;;
+        publisher-ended) end publisher TERM; publisher_up ;;
     esac
-done
+done 4<"$scratch/plan"
 wait "${pid[load]}"; pid[load]=
 
 # --- books ----------------------------------------------------------------------------------------------------------
@@ -117,8 +124,8 @@ pid[publisher]=
 run publish soak --spool "$scratch/spool" --summary json </dev/null 2>>"$scratch/publish.log" ||
     fail "draining the spool ended with $?: $(tail -3 "$scratch/publish.log")"
 run subscribe soak --exit >"$scratch/topic"
-run subscribe soak -g soak --resilient --exit >>"$scratch/read" 2>>"$scratch/read.log" & pid[last]=$!
-sleep 15; end reader TERM; wait "${pid[last]}" || true; pid[last]=
+end reader TERM
+run subscribe soak -g soak --exit >>"$scratch/read"
 python3 - "$scratch" "$library" "$kills" "$faults" <<'PY'
 import sys
 scratch, library, kills, faults = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])

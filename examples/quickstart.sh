@@ -21,8 +21,8 @@ if [ $# -eq 0 ]; then
         without='c++, make and bash'
     fi
     if [ "${without-}" ]; then
-        echo "librdkafka is left out, it needs $without: kps is built with rskafka alone"
-        set -- --no-default-features --features rskafka,broker
+        echo "librdkafka is left out, it needs $without: kps is built with its own client and rskafka"
+        set -- --no-default-features --features native,rskafka,broker
     fi
 fi
 

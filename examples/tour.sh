@@ -32,14 +32,10 @@ run 'kps subscribe numbers --exit >read'
 check read expected "all $count records, in order"
 
 # A group goes on where it stopped: what was written is committed, no more and no less.
-if kps libs --check rdkafka; then
-    run 'kps subscribe numbers -g readers -o beginning -n 40000 >first'
-    run 'kps subscribe numbers -g readers --exit >rest'
-    cat first rest >both
-    check both expected 'two runs of one group read every record once'
-else
-    printf '\nleft out: consumer groups, which need librdkafka; rskafka has none\n'
-fi
+run 'kps subscribe numbers -g readers -o beginning -n 40000 >first'
+run 'kps subscribe numbers -g readers --exit >rest'
+cat first rest >both
+check both expected 'two runs of one group read every record once'
 
 # From one topic through a filter into another.
 run "kps subscribe numbers --exit | sed 's/\$/0/' | kps publish tens"

@@ -79,7 +79,8 @@ fn every_long_flag_it_names_exists() {
     let mut root = cli::command();
     root.build();
     let mut known: BTreeSet<String> = FOREIGN.iter().map(|&flag| flag.to_owned()).collect();
-    for arg in root.get_subcommands().flat_map(|command| command.get_arguments()) {
+    let commands = root.get_subcommands().flat_map(|command| command.get_subcommands().chain([command]));
+    for arg in commands.flat_map(|command| command.get_arguments()) {
         let aliases = arg.get_visible_aliases().unwrap_or_default();
         known.extend(arg.get_long().into_iter().chain(aliases).map(|name| format!("--{name}")));
     }

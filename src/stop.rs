@@ -100,7 +100,8 @@ impl Stop {
         }
     }
 
-    fn new() -> io::Result<Self> {
+    /// One that no signal reaches yet.
+    pub(crate) fn new() -> io::Result<Self> {
         let (readable, writable) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         Ok(Self {
             inner: Arc::new(Inner {

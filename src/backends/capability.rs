@@ -223,13 +223,38 @@ impl Capability {
     }
 }
 
+/// The settings of a run, set or by default, that this library does not honour as they stand: each with what it does
+/// instead.
+pub fn unmet(library: Library, settings: &Settings) -> Vec<(KeyId, String)> {
+    let mut unmet = Vec::new();
+    for capability in CAPABILITIES {
+        let instead = match capability.of(library) {
+            Yes => continue,
+            No => format!("{library} has none of it"),
+            Stronger(how) => format!("{library} {how}"),
+        };
+        if let By(keys) | ByConnecting(keys) = capability.asked {
+            let asks = |(key, values): &&(KeyId, &[&str])| {
+                key.key().on(settings.side()) && value_is(settings, *key, values)
+            };
+            unmet.extend(keys.iter().filter(asks).map(|(key, _)| (*key, instead.clone())));
+        }
+    }
+    unmet
+}
+
+/// Whether a setting has one of these values (none listed: any).
+fn value_is(settings: &Settings, id: KeyId, values: &[&str]) -> bool {
+    settings.text(id).is_some_and(|value| values.is_empty() || value.split(',').any(|v| values.contains(&v)))
+}
+
 fn set_to(settings: &Settings, id: KeyId, values: &[&str]) -> Option<(String, Place)> {
     let key = id.key();
     if !key.on(settings.side()) || !settings.is_set(id) {
         return None;
     }
     let value = settings.text(id)?;
-    let hit = values.is_empty() || value.split(',').any(|v| values.contains(&v));
+    let hit = value_is(settings, id, values);
     let shown = if key.secret { HIDDEN } else { value };
     hit.then(|| (format!("{}={shown}", key.java), settings.place(id).clone()))
 }

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::capability::{Check, check};
-use super::{Inspector, Log, PublishPlan, Publisher, SubscribePlan, Subscriber};
+use super::{Inspector, Keeper, Log, PublishPlan, Publisher, SubscribePlan, Subscriber};
 use crate::settings::{Choice, KeyId, Layers, Library, Mistakes, Place, Settings, Side};
 
 /// What a run is for.
@@ -214,6 +214,21 @@ pub fn open_subscriber(chosen: &Chosen, plan: &SubscribePlan) -> super::Result<B
         Library::Rskafka => grouped(super::rskafka::open_subscriber(&chosen.settings, plan)?, chosen, plan),
         #[allow(unreachable_patterns, reason = "reachable when a feature is off")]
         library => Err(not_built(library, plan)),
+    }
+}
+
+/// Opens a keeper of topics, as [`open_inspector`] an inspector.
+///
+/// # Errors
+/// As the library's own.
+pub fn open_keeper(chosen: &Chosen, log: &Log) -> super::Result<Box<dyn Keeper>> {
+    match chosen.library {
+        #[cfg(any(feature = "native", feature = "rskafka"))]
+        Library::Native | Library::Rskafka => super::wired::open_keeper(&chosen.settings),
+        #[cfg(feature = "rdkafka")]
+        Library::Rdkafka => super::rdkafka::open_keeper(&chosen.settings, log),
+        #[allow(unreachable_patterns, reason = "reachable when a feature is off")]
+        library => Err(not_built(library, log)),
     }
 }
 

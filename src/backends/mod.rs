@@ -10,6 +10,7 @@ mod factory;
 #[cfg(any(feature = "native", feature = "rskafka"))]
 mod grouped;
 pub mod inspector;
+pub mod keeper;
 mod mailbox;
 #[cfg(feature = "native")]
 mod native;
@@ -27,9 +28,10 @@ mod wired;
 pub use error::{Error, ErrorKind, Result, Status};
 pub use factory::{
     Advice, Chosen, NoLibrary, Purpose, advise, available, build_of, choose, is_available, open_inspector,
-    open_publisher, open_subscriber,
+    open_keeper, open_publisher, open_subscriber,
 };
 pub use inspector::Inspector;
+pub use keeper::Keeper;
 pub(crate) use mailbox::Mailbox;
 pub use notice::Notice;
 

@@ -1,7 +1,9 @@
 //! The commands, and the one place where an error becomes an exit code.
 
+mod bench;
 #[cfg(feature = "broker")]
 mod broker;
+mod child;
 mod config;
 #[cfg(feature = "broker")]
 mod embedded;
@@ -24,7 +26,7 @@ use serde_json::json;
 use thiserror::Error;
 
 use crate::backends::{
-    self, Chosen, ErrorKind, Log, NoLibrary, Notice, PublishPlan, Publisher, Purpose, SubscribePlan,
+    self, Chosen, ErrorKind, Keeper, Log, NoLibrary, Notice, PublishPlan, Publisher, Purpose, SubscribePlan,
     Subscriber,
 };
 use crate::cli::{Cli, Command, LibsArgs};
@@ -180,6 +182,12 @@ impl Context {
         Ok(resilient::open_subscriber(open, policy, Arc::new(tell))?)
     }
 
+    /// Opens a keeper of topics; the broker is started if it is the embedded one.
+    fn open_keeper(&self, chosen: &mut Chosen) -> Result<Box<dyn Keeper>> {
+        self.reach(&mut chosen.settings)?;
+        Ok(backends::open_keeper(chosen, &library_log())?)
+    }
+
     #[cfg(feature = "broker")]
     fn reach(&self, settings: &mut Settings) -> Result<()> {
         if settings.is_embedded() {
@@ -254,6 +262,7 @@ fn dispatch(cli: &Cli) -> Result<Exit> {
     match &cli.command {
         Command::Publish(args) => publish::run(args, &Context::new(cli)?),
         Command::Subscribe(args) => subscribe::run(args, &Context::new(cli)?),
+        Command::Bench(args) => bench::run(args, cli),
         Command::Topics(args) => inspect::topics(args, &Context::new(cli)?),
         Command::Offsets(args) => inspect::offsets(args, &Context::new(cli)?),
         Command::Groups(args) => inspect::groups(args, &Context::new(cli)?),

@@ -54,6 +54,14 @@ impl fmt::Debug for Environment {
     }
 }
 
+/// This program.
+///
+/// # Errors
+/// When the system does not say.
+pub fn own_program() -> io::Result<OsString> {
+    std::env::current_exe().map(Into::into)
+}
+
 /// The folder that this program is in.
 ///
 /// # Errors

@@ -317,14 +317,14 @@ mod tests {
         let layers = one_file(&[
             ("producer.enable.idempotence", "true"),
             ("producer.acks", "1"),
-            ("consumer.session.timeout.ms", "3000"),
+            ("consumer.session.timeout.ms", "500"),
         ]);
         assert_eq!(
             mistakes(&layers),
             [
                 "a.properties:1: enable.idempotence=true (a.properties:1) does not go with acks=1 (a.properties:2)",
-                "a.properties:3: heartbeat.interval.ms=3000 (default) must be less than \
-                 session.timeout.ms=3000 (a.properties:3)",
+                "a.properties:3: heartbeat.interval.ms=500 (default) must be less than \
+                 session.timeout.ms=500 (a.properties:3)",
             ]
         );
     }

@@ -24,8 +24,10 @@ pub(crate) const TRIALS: &[PerLibrary] = &[
 /// What is asked of metadata is asked again after a second.
 const SOON: [&str; 2] = ["-X", "metadata.max.age.ms=1000"];
 
+/// Deletes the topic, and returns when the broker knows it no more: that comes a moment after its answer.
 fn delete(kafka: &Kafka, topic: &str) {
     kafka.helper().must(&json!({"do": "delete_topic", "topic": topic}));
+    while kafka.helper().ask(&json!({"do": "describe_topic", "topic": topic})).is_ok() {}
 }
 
 /// Deletes the topic and creates another of its name; brokers may take a while to forget the first.

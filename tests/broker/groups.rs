@@ -1,4 +1,5 @@
 //! Consumer groups, as another client sees them.
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read};
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::app::{Kps, Library};
 use crate::harness::client::{Ask, Client};
-use crate::harness::kafka::Record;
+use crate::harness::kafka::{Kafka, Kind, Record};
 use crate::harness::process::Running;
 use crate::harness::unique;
 use crate::{Ctx, PerLibrary};
@@ -28,6 +29,7 @@ pub(crate) const TRIALS: &[PerLibrary] = &[
     ("groups::a_full_disk_leaves_nothing_committed", a_full_disk_leaves_nothing_committed),
     ("groups::strategy_and_instance_are_seen_by_java", strategy_and_instance_are_seen_by_java),
     ("groups::a_pattern_in_a_group", a_pattern_in_a_group),
+    ("groups::refused_commits_end_it_and_are_named", refused_commits_end_it_and_are_named),
     ("groups::deleted_records_are_told_once", deleted_records_are_told_once),
     ("groups::partitions_of_ones_own_are_refused", partitions_of_ones_own_are_refused),
 ];
@@ -193,6 +195,10 @@ pub(crate) fn produce_to_four(ctx: &Ctx, topic: &str, numbers: std::ops::Range<u
     ctx.kafka().produce(topic, &records, json!({}));
 }
 
+fn count_distinct(bytes: &[u8]) -> usize {
+    bytes.split_inclusive(|&b| b == b'\n').filter(|line| line.ends_with(b"\n")).collect::<HashSet<_>>().len()
+}
+
 fn count_lines(bytes: &[u8]) -> usize {
     bytes.iter().filter(|&&b| b == b'\n').count()
 }
@@ -232,15 +238,19 @@ fn a_member_that_ends_leaves_at_once(ctx: &Ctx, library: Library) {
     }
     let left = Instant::now();
     first.signal(Signal::TERM);
-    first.wait().code(143);
+    first.wait().code(143).silent();
     wait_for_members(ctx, &group, 1, 4);
     // Otherwise it would take session.timeout.ms, 45 s.
     assert!(left.elapsed() < Duration::from_secs(15), "{:?}", left.elapsed());
     produce_to_four(ctx, &topic, 40..80);
-    second.until_stdout(|out| count_lines(out) >= 60);
+    second.until_stdout(|out| count_distinct(out) == 60);
     second.signal(Signal::TERM);
     let output = second.wait().code(143);
-    assert_eq!(count_lines(&output.stdout), 60, "{output}");
+    // librdkafka begins a partition that it had before the other member at its first offset, in one run of 50: records
+    // come again, none is left out.
+    if library != Library::Rdkafka {
+        assert_eq!(count_lines(&output.stdout), 60, "{output}");
+    }
 }
 
 fn what_was_not_written_is_not_committed(ctx: &Ctx, library: Library) {
@@ -350,5 +360,29 @@ fn deleted_records_are_told_once(ctx: &Ctx, library: Library) {
         run.code(if policy == "none" { 1 } else { 0 });
         let kept = if policy == "none" { 1 } else { 4 };
         assert_eq!(ctx.kafka().committed(&group, &topic, 0), Some(kept), "{policy}");
+    }
+}
+
+/// A commit that is refused for ever ends the run, wherever it comes: on the interval, or at the end.
+fn refused_commits_end_it_and_are_named(ctx: &Ctx, library: Library) {
+    let kafka = Kafka::start_guarded(ctx.kind);
+    for interval in ["2000", "600000"] {
+        let (topic, group) = (kafka.topic("forbidden", 1), unique("group"));
+        kafka.produce(&topic, &values(&["a", "b"]), json!({}));
+        let interval = format!("auto.commit.interval.ms={interval}");
+        // librdkafka hears of it no earlier than when its session is over.
+        let args =
+            [&EARLIEST[..], &["-g", &group, "-X", &interval, "-X", "session.timeout.ms=6000"]].concat();
+        let reader = Kps::subscribe(&kafka, library, &topic).args(args).spawn();
+        reader.until_stdout(|out| out == b"a\nb\n");
+        kafka.forbid_commits(&group);
+        kafka.produce(&topic, &values(&["c"]), json!({}));
+        if ctx.kind == Kind::Embedded && interval.ends_with("00000") {
+            reader.signal(Signal::INT);
+        }
+        let output = reader.wait().code(5);
+        let upto = [format!("{topic}[0] up to 3"), format!("{topic}[0] up to 2")];
+        assert!(upto.iter().any(|upto| output.err().contains(upto)), "{output}");
+        output.says("not committed");
     }
 }

@@ -10,6 +10,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests read the environment themselves")]
 
 mod bad_input;
+mod bench;
 mod changes;
 mod cluster;
 mod conformance;
@@ -43,7 +44,7 @@ use harness::app::Library;
 use harness::client::Client;
 use harness::cluster::Shared;
 use harness::kafka::{Kafka, Kind};
-use harness::{java, kcat, python};
+use harness::{browser, java, kcat, python};
 
 /// More at once only slow each other down: the real broker is one JVM.
 const PARALLEL: usize = 4;
@@ -71,7 +72,8 @@ type PerLibrary = (&'static str, fn(&Ctx, Library));
 type OnCluster = (&'static str, fn(&Shared, Library));
 type PerClient = (&'static str, fn(&Ctx, Client));
 
-const ONCE: &[&[Once]] = &[peers::TRIALS, cross::ONCE, settings::ONCE, inspect::ONCE, differences::TRIALS];
+const ONCE: &[&[Once]] =
+    &[bench::ONCE, peers::TRIALS, cross::ONCE, settings::ONCE, inspect::ONCE, differences::TRIALS];
 const PER_LIBRARY: &[&[PerLibrary]] = &[
     publish::TRIALS,
     subscribe::TRIALS,
@@ -80,6 +82,7 @@ const PER_LIBRARY: &[&[PerLibrary]] = &[
     exit::TRIALS,
     signals::TRIALS,
     bad_input::TRIALS,
+    bench::TRIALS,
     cross::TRIALS,
     settings::TRIALS,
     restart::TRIALS,
@@ -119,7 +122,7 @@ fn declared() -> Vec<Named> {
 }
 
 fn trials() -> Vec<Trial> {
-    let apart = process::TRIALS.iter().chain(differences::APART);
+    let apart = process::TRIALS.iter().chain(differences::APART).chain(bench::APART);
     let mut trials: Vec<Trial> = apart
         .map(|&(name, run)| {
             Trial::test(name, move || {
@@ -161,6 +164,7 @@ fn missing(name: &str) -> Option<&'static str> {
     java.then(java::missing)
         .or_else(|| has(&["kcat"]).then(kcat::missing))
         .or_else(|| has(&["confluent", "python"]).then(python::missing))
+        .or_else(|| has(&["browser"]).then(browser::missing))
         .flatten()
 }
 

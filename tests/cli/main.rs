@@ -2,6 +2,8 @@
 //! and at the connection, and the structure of the sources.
 #![allow(clippy::unwrap_used, reason = "in a test, to panic is to report")]
 
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
+mod bench;
 mod broker;
 mod files;
 #[path = "../harness/mod.rs"]

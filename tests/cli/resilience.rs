@@ -97,7 +97,8 @@ fn a_secret_that_others_can_read_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("application.properties");
     let publish = |more: &[&str]| {
-        let kps = Kps::new(["publish", "t", "-m", "x", "-b", NOBODY, "-X", "security.protocol=SASL_PLAINTEXT"]);
+        let kps =
+            Kps::new(["publish", "t", "-m", "x", "-b", NOBODY, "-X", "security.protocol=SASL_PLAINTEXT"]);
         let kps = kps.args(["-X", "sasl.mechanism=PLAIN", "-X", "sasl.username=u"]);
         kps.args(more).env("SECRET", "hunter2").dir(dir.path()).run().err()
     };
@@ -112,6 +113,9 @@ fn a_secret_that_others_can_read_is_told() {
     chmod(0o644);
     assert!(!publish(&[]).contains("secret"));
     let said = publish(&["-X", "sasl.password=hunter3"]);
-    assert!(said.contains("-X sasl.password: a secret on the command line") && !said.contains("hunter"), "{said}");
+    assert!(
+        said.contains("-X sasl.password: a secret on the command line") && !said.contains("hunter"),
+        "{said}"
+    );
     assert!(said.contains("set $KPS_SASL_PASSWORD instead"), "{said}");
 }

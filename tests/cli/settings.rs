@@ -347,6 +347,22 @@ fn a_profile_is_under_all_that_is_set_explicitly() {
 }
 
 #[test]
+fn settings_of_the_other_group_protocol_are_refused() {
+    let dir = folder(&[]);
+    for [protocol, other] in [
+        ["consumer", "session.timeout.ms=9000"],
+        ["consumer", "heartbeat.interval.ms=100"],
+        ["consumer", "partition.assignment.strategy=range"],
+        ["classic", "group.remote.assignor=range"],
+    ] {
+        let protocol = format!("group.protocol={protocol}");
+        let run = config_in(dir.path(), ["-X", &protocol, "-X", other]).run().code(2);
+        run.says("does not go with").says(other).says(&protocol);
+    }
+    config_in(dir.path(), ["-X", "group.protocol=consumer", "-X", "group.remote.assignor=range"]).run().ok();
+}
+
+#[test]
 fn values_that_do_not_go_together_name_both_places() {
     let typed = ["config", "-X", "enable.idempotence=true", "-X", "acks=1"];
     let line = one_line(Kps::new(typed), 2);

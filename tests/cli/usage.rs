@@ -11,6 +11,7 @@ fn help_tells_commands_settings_and_exit_codes() {
         for part in [
             "publish",
             "subscribe",
+            "bench",
             "topics",
             "offsets",
             "groups",
@@ -23,7 +24,7 @@ fn help_tells_commands_settings_and_exit_codes() {
             assert!(help.contains(part), "{args:?}: no {part:?} in\n{help}");
         }
     }
-    for command in ["publish", "subscribe", "topics", "offsets", "groups", "libs", "config"] {
+    for command in ["publish", "subscribe", "bench", "topics", "offsets", "groups", "libs", "config"] {
         let help = Kps::new([command, "--help"]).run().ok().silent().text();
         for part in [command, "--bootstrap-server", "--library", "--props"] {
             assert!(help.contains(part), "{command}: no {part:?} in\n{help}");
@@ -79,7 +80,7 @@ fn refused(table: &[Wrong]) {
 #[test]
 fn what_the_command_line_does_not_have_is_named() {
     refused(&[
-        (&[], &["no command", "publish, subscribe, topics, offsets, groups, libs, config or broker"]),
+        (&[], &["no command", "publish, subscribe, bench, topics, offsets, groups, libs, config or broker"]),
         (&["frobnicate"], &["'frobnicate'"]),
         (&["publish", "t", "--no-such"], &["'--no-such'"]),
         (&["publish", "t", "--acsk", "1"], &["'--acsk'", "'--acks'"]),

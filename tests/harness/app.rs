@@ -170,7 +170,7 @@ impl Kps {
     fn all_args(&self) -> Vec<OsString> {
         let mut args = self.args.clone();
         let settings =
-            ["publish", "pub", "subscribe", "sub", "topics", "offsets", "groups", "config", "libs"];
+            ["publish", "pub", "subscribe", "sub", "bench", "topics", "offsets", "groups", "config", "libs"];
         let reads = args.first().is_some_and(|first| settings.iter().any(|name| first == name));
         if reads && self.props == Props::None {
             args.insert(1, "--no-props".into());

@@ -76,6 +76,12 @@ pub(super) const SETTINGS: [&str; 5] = [
     "group.consumer.heartbeat.interval.ms=1000",
 ];
 
+/// With these it has rules of who may do what.
+const GUARDED: [&str; 2] = [
+    "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found=true",
+];
+
 /// A node that comes back is let in only when its predecessor's session is over. Without heartbeats well within that
 /// time the broker would shut itself out now and then.
 pub(super) const SESSION: [&str; 2] = ["broker.session.timeout.ms=2000", "broker.heartbeat.interval.ms=250"];
@@ -90,6 +96,31 @@ impl Kafka {
     /// if it is to come back there.
     pub(crate) fn start_in(kind: Kind, dir: &Path, address: Option<&str>) -> Self {
         Self::launch(kind, Some(dir), address)
+    }
+
+    /// Starts a broker that asks who may do what: everybody everything, until something is [forbidden](Self::forbid_commits).
+    pub(crate) fn start_guarded(kind: Kind) -> Self {
+        let (node, address) = match kind {
+            Kind::Kafka => kafka_with(&GUARDED),
+            Kind::Embedded => embedded(None, None),
+        };
+        Self { kind, node, clients: Clients::default(), address }
+    }
+
+    /// From now on the group may not be read nor committed for. (The embedded broker, which has no such rules, refuses
+    /// all commits.)
+    pub(crate) fn forbid_commits(&self, group: &str) {
+        match &self.node {
+            Node::Kafka(_) => drop(self.helper().must(&json!({"do": "deny_group", "group": group}))),
+            #[cfg(feature = "broker")]
+            Node::Embedded(broker, _) => {
+                broker.faults().add(
+                    kps::wire::ApiKey::OffsetCommit,
+                    usize::MAX,
+                    kps::broker::FaultKind::Error(30),
+                );
+            }
+        }
     }
 
     fn launch(kind: Kind, dir: Option<&Path>, address: Option<&str>) -> Self {
@@ -235,8 +266,12 @@ fn kafka(dir: Option<&Path>, address: Option<&str>) -> (Node, String) {
         args.extend(["--dir", dir.to_str().unwrap()]);
         args.extend(SESSION);
     }
-    args.extend(SETTINGS);
     args.extend(listener.as_deref());
+    kafka_with(&args[1..])
+}
+
+fn kafka_with(more: &[&str]) -> (Node, String) {
+    let args = [&["Broker"], more, &SETTINGS].concat();
     let running = Running::start(java::command(&args), args.join(" ")).limit(FIRST_START);
     let address = running.take_line();
     (Node::Kafka(running), address)

@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests read the environment themselves")]
 
 pub(crate) mod app;
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod java;

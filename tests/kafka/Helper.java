@@ -47,11 +47,18 @@ import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.Node;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.TopicPartitionInfo;
+import org.apache.kafka.common.acl.AccessControlEntry;
+import org.apache.kafka.common.acl.AclBinding;
+import org.apache.kafka.common.acl.AclOperation;
+import org.apache.kafka.common.acl.AclPermissionType;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.header.internals.RecordHeader;
 import org.apache.kafka.common.protocol.Errors;
+import org.apache.kafka.common.resource.PatternType;
+import org.apache.kafka.common.resource.ResourcePattern;
+import org.apache.kafka.common.resource.ResourceType;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.utils.Exit;
@@ -133,6 +140,7 @@ final class Helper {
             case "committed" -> committed(request.get("group").asText());
             case "set_committed" -> setCommitted(request);
             case "delete_offsets" -> deleteOffsets(request);
+            case "deny_group" -> denyGroup(request.get("group").asText());
             case "remove_members" -> removeMembers(request.get("group").asText());
             case "tool" -> tool(request);
             default -> throw new IllegalArgumentException("unknown request: " + name);
@@ -376,6 +384,15 @@ final class Helper {
             member.assignment().topicPartitions().stream().map(Object::toString).sorted().forEach(assigned::add);
         }
         return answer;
+    }
+
+    /** Nobody may read the group any more, nor be in it. */
+    private JsonNode denyGroup(String group) throws Exception {
+        ResourcePattern pattern = new ResourcePattern(ResourceType.GROUP, group, PatternType.LITERAL);
+        AccessControlEntry nobody =
+                new AccessControlEntry("User:*", "*", AclOperation.READ, AclPermissionType.DENY);
+        admin.createAcls(List.of(new AclBinding(pattern, nobody))).all().get();
+        return JSON.nullNode();
     }
 
     /** All of them; those who live join again. */

@@ -125,7 +125,7 @@ pub(super) struct Polls {
 }
 
 impl Polls {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { base: Instant::now(), last: AtomicU64::new(0) }
     }
 

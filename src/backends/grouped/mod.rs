@@ -16,6 +16,9 @@ mod terms;
 mod trouble;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;

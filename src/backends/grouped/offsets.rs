@@ -171,3 +171,82 @@ fn by_partition(topics: &[OffsetFetchResponseTopic<'_>]) -> Result<BTreeMap<Topi
     }
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::messages::{
+        OffsetCommitResponsePartition, OffsetCommitResponseTopic, OffsetFetchResponseGroup,
+        OffsetFetchResponsePartition,
+    };
+
+    fn tp(partition: i32) -> TopicPartition {
+        TopicPartition { topic: "t".into(), partition }
+    }
+
+    fn answer(codes: &[i16]) -> OffsetCommitResponse<'static> {
+        let partition = |(at, code): (usize, &i16)| OffsetCommitResponsePartition {
+            partition_index: i32::try_from(at).unwrap(),
+            error_code: *code,
+        };
+        let partitions = codes.iter().enumerate().map(partition).collect();
+        let topic = OffsetCommitResponseTopic { name: "t".into(), partitions };
+        OffsetCommitResponse { throttle_time_ms: 0, topics: vec![topic] }
+    }
+
+    #[test]
+    fn every_partition_is_kept_or_open_and_the_first_lasting_refusal_counts() {
+        let asked: Offsets = (0..6).map(|p| (tp(p), 10)).collect();
+        let kept = Kept::of(&answer(&[0, 14, 16, 29, 25]), &asked);
+        assert_eq!(kept.kept, [(tp(0), 10)]);
+        let open: Vec<i32> = kept.open.iter().map(|(tp, _)| tp.partition).collect();
+        assert_eq!(open, [1, 2, 3, 4, 5], "the last one is not in the answer");
+        assert_eq!(kept.refused, Some((Commit::Never, tp(3), ErrorCode::TopicAuthorizationFailed)));
+        assert!(kept.is_elsewhere);
+        let kept = Kept::of(&answer(&[0, 0, 0, 0, 0, 0]), &asked);
+        assert!(kept.open.is_empty() && kept.refused.is_none() && !kept.is_elsewhere);
+    }
+
+    #[test]
+    fn offsets_are_asked_for_in_the_form_of_the_version() {
+        let who = Identity { generation: 3, member_id: "m".to_owned(), instance_id: None };
+        let partitions = [tp(0), tp(1)];
+        let old = fetch_request("g", None, &partitions, MANY_GROUPS - 1);
+        assert_eq!(
+            (&*old.group_id, old.groups.len(), old.topics.unwrap()[0].partition_indexes.len()),
+            ("g", 0, 2)
+        );
+        let new = fetch_request("g", Some(&who), &partitions, 9);
+        assert_eq!((new.topics.is_none(), new.require_stable), (true, true));
+        assert_eq!((new.groups[0].member_id.as_deref(), new.groups[0].member_epoch), (Some("m"), 3));
+        let classic = fetch_request("g", None, &partitions, 9);
+        assert_eq!((classic.groups[0].member_id.as_deref(), classic.groups[0].member_epoch), (None, -1));
+    }
+
+    #[test]
+    fn offsets_are_told_in_the_order_of_the_question_and_errors_name_what_they_are_about() {
+        let partition = |(partition_index, committed_offset, error_code)| OffsetFetchResponsePartition {
+            partition_index,
+            committed_offset,
+            error_code,
+            ..Default::default()
+        };
+        let of = |told: &[(i32, i64, i16)]| {
+            let partitions = told.iter().copied().map(partition).collect();
+            vec![OffsetFetchResponseTopic { name: "t".into(), partitions }]
+        };
+        let group = |topics, error_code| OffsetFetchResponse {
+            groups: vec![OffsetFetchResponseGroup { group_id: "g".into(), topics, error_code }],
+            ..Default::default()
+        };
+        let asked = [tp(2), tp(0), tp(1)];
+        let found = fetched(&group(of(&[(0, 5, 0), (1, -1, 0), (2, 7, 0)]), 0), 9, &asked);
+        assert_eq!(found, Ok(vec![Some(7), Some(5), None]));
+        let old = OffsetFetchResponse { topics: of(&[(0, 5, 0)]), ..Default::default() };
+        assert_eq!(fetched(&old, 7, &asked), Ok(vec![None, Some(5), None]));
+        let code = ErrorCode::NotCoordinator;
+        assert_eq!(fetched(&group(Vec::new(), 16), 9, &asked), Err(Refused { code, of: None }));
+        let refused = fetched(&group(of(&[(1, -1, 29)]), 0), 9, &asked).unwrap_err();
+        assert_eq!(refused.error("g").to_string(), "t[1]: no permission for this topic");
+    }
+}

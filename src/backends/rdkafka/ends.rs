@@ -7,31 +7,48 @@
 
 use std::collections::HashMap;
 
-/// The end of each.
+/// The partitions that are assigned, and the end of those at their end. Its end may still be told of a partition that
+/// was taken away already: that is not kept, or the next to be given it here would read it from there.
 #[derive(Debug, Default)]
-pub(super) struct Ends(HashMap<String, HashMap<i32, i64>>);
+pub(super) struct Ends(HashMap<String, HashMap<i32, Option<i64>>>);
 
 impl Ends {
-    /// The partition's end was told.
-    pub(super) fn reached(&mut self, topic: &str, partition: i32, end: i64) {
-        match self.0.get_mut(topic) {
-            Some(of) => drop(of.insert(partition, end)),
-            None => drop(self.0.insert(topic.to_owned(), HashMap::from([(partition, end)]))),
-        }
+    /// The partition was assigned.
+    pub(super) fn assigned(&mut self, topic: &str, partition: i32) {
+        self.0.entry(topic.to_owned()).or_default().insert(partition, None);
     }
 
-    /// Something else came of it, or it is not read any more.
-    pub(super) fn left(&mut self, topic: &str, partition: i32) {
+    /// It was taken away.
+    pub(super) fn revoked(&mut self, topic: &str, partition: i32) {
         if let Some(of) = self.0.get_mut(topic) {
             of.remove(&partition);
         }
     }
 
-    /// All of them.
+    /// Its end was told.
+    pub(super) fn reached(&mut self, topic: &str, partition: i32, end: i64) {
+        self.set(topic, partition, Some(end));
+    }
+
+    /// Something else came of it.
+    pub(super) fn left(&mut self, topic: &str, partition: i32) {
+        self.set(topic, partition, None);
+    }
+
+    fn set(&mut self, topic: &str, partition: i32, end: Option<i64>) {
+        if let Some(at) = self.0.get_mut(topic).and_then(|of| of.get_mut(&partition)) {
+            *at = end;
+        }
+    }
+
+    /// Those at their end.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, i32, i64)> {
-        self.0
-            .iter()
-            .flat_map(|(topic, of)| of.iter().map(|(partition, end)| (topic.as_str(), *partition, *end)))
+        let ends = |of: &HashMap<i32, Option<i64>>| {
+            of.iter().filter_map(|(partition, end)| Some((*partition, (*end)?))).collect::<Vec<_>>()
+        };
+        self.0.iter().flat_map(move |(topic, of)| {
+            ends(of).into_iter().map(move |(partition, end)| (topic.as_str(), partition, end))
+        })
     }
 }
 
@@ -40,13 +57,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_partitions_at_their_end_are_put_back() {
+    fn only_assigned_partitions_at_their_end_are_put_back() {
         let mut ends = Ends::default();
+        ends.reached("t", 0, 4);
+        (0..3).for_each(|partition| ends.assigned("t", partition));
+        assert_eq!(ends.iter().count(), 0);
         ends.reached("t", 0, 5);
         ends.reached("t", 1, 7);
         ends.reached("t", 1, 8);
+        ends.reached("t", 2, 9);
         ends.left("t", 0);
         ends.left("u", 0);
+        ends.revoked("t", 2);
+        // Told before it was taken away, and late.
+        ends.reached("t", 2, 9);
         assert_eq!(ends.iter().collect::<Vec<_>>(), [("t", 1, 8)]);
+        ends.assigned("t", 1);
+        assert_eq!(ends.iter().count(), 0);
     }
 }

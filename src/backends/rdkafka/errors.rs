@@ -31,7 +31,9 @@ pub(super) fn kind(code: Code) -> ErrorKind {
         | E::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED
         | E::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED
         | E::RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED => ErrorKind::Authorization,
-        E::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
+        // The handle that is destroyed is that of a partition which is not there any more, with its records.
+        E::RD_KAFKA_RESP_ERR__DESTROY
+        | E::RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC
         | E::RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION
         | E::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART
         | E::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID => ErrorKind::UnknownTopic,
@@ -108,6 +110,7 @@ mod tests {
             (29, ErrorKind::Authorization),
             (3, ErrorKind::UnknownTopic),
             (-190, ErrorKind::UnknownTopic),
+            (-197, ErrorKind::UnknownTopic),
             (10, ErrorKind::TooLarge),
             (1, ErrorKind::OffsetOutOfRange),
             (12345, ErrorKind::Other),

@@ -27,9 +27,9 @@ const MOVING: [Code; 2] = [Code(14), Code(16)];
 const DEAD: &str = "Dead";
 
 #[derive(Debug)]
-struct RdkafkaInspector {
+pub(super) struct RdkafkaInspector {
     events: Queue,
-    client: Client,
+    pub(super) client: Client,
     settings: Settings,
     log: Log,
 }
@@ -39,11 +39,7 @@ struct RdkafkaInspector {
 /// # Errors
 /// `Unsupported` for a setting librdkafka refuses; as [`connect`].
 pub(in crate::backends) fn open_inspector(settings: &Settings, log: &Log) -> Result<Box<dyn Inspector>> {
-    let mut conf = config::native(settings, Side::Consumer);
-    conf.retain(|(name, _)| name != "group.id" && name != "group.instance.id");
-    let client = Client::new(Role::Consumer, &conf).map_err(|refused| config::refused(settings, refused))?;
-    let events = client.main_queue();
-    Ok(Box::new(RdkafkaInspector { events, client, settings: settings.clone(), log: log.clone() }))
+    Ok(Box::new(RdkafkaInspector::open(settings, log)?))
 }
 
 impl Inspector for RdkafkaInspector {
@@ -122,8 +118,18 @@ impl Inspector for RdkafkaInspector {
 }
 
 impl RdkafkaInspector {
+    /// See [`open_inspector`].
+    pub(super) fn open(settings: &Settings, log: &Log) -> Result<Self> {
+        let mut conf = config::native(settings, Side::Consumer);
+        conf.retain(|(name, _)| name != "group.id" && name != "group.instance.id");
+        let client =
+            Client::new(Role::Consumer, &conf).map_err(|refused| config::refused(settings, refused))?;
+        let events = client.main_queue();
+        Ok(Self { events, client, settings: settings.clone(), log: log.clone() })
+    }
+
     /// What the brokers say of a topic, or of all.
-    fn connect(&self, topic: Option<&str>) -> Result<Metadata> {
+    pub(super) fn connect(&self, topic: Option<&str>) -> Result<Metadata> {
         let handle =
             topic.map(|name| self.client.topic(name).map_err(|e| errors::error(e, format!("topic {name}"))));
         let handle = handle.transpose()?;
@@ -131,7 +137,7 @@ impl RdkafkaInspector {
     }
 
     /// Asks again after what may pass, until the time limit.
-    fn until_answered<T>(&self, ask: impl Fn(Within) -> Result<T>) -> Result<T> {
+    pub(super) fn until_answered<T>(&self, ask: impl Fn(Within) -> Result<T>) -> Result<T> {
         let committed = self.settings.is_set(KeyId::IsolationLevel)
             && self.settings.text(KeyId::IsolationLevel) == Some("read_committed");
         let deadline = Instant::now() + self.settings.duration(KeyId::RequestTimeout);
@@ -227,7 +233,7 @@ fn broker((id, host, port): (i32, String, u16)) -> Broker {
     Broker { id, host, port }
 }
 
-fn failed(error: AdminError, doing: impl Into<String>) -> Error {
+pub(super) fn failed(error: AdminError, doing: impl Into<String>) -> Error {
     refused(error.code, doing).with_source(std::io::Error::other(error.reason))
 }
 

@@ -5,12 +5,14 @@ mod ends;
 mod errors;
 mod group;
 mod inspector;
+mod keeper;
 mod native;
 mod publisher;
 mod split;
 mod subscriber;
 
 pub(super) use inspector::open_inspector;
+pub(super) use keeper::open_keeper;
 pub(super) use native::build;
 pub(crate) use publisher::open_publisher;
 pub(crate) use subscriber::open_subscriber;

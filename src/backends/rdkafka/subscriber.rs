@@ -250,6 +250,7 @@ impl RdkafkaSubscriber {
             if let Some(queue) = self.client.partition_queue(&topic, partition) {
                 queue.forward(&self.data);
             }
+            self.ends.assigned(&topic, partition);
             told.push(tp);
         }
         self.client.rebalance(Some(&list), event).map_err(|e| rebalance_failed(&e))?;
@@ -272,7 +273,7 @@ impl RdkafkaSubscriber {
         let offsets = sink.revoked(&gone, lost);
         let committed = if lost { Ok(()) } else { self.commit(&offsets) };
         self.fetched.discard(|topic, partition| parts.iter().any(|(t, p, _)| t == topic && *p == partition));
-        gone.iter().for_each(|tp| self.ends.left(&tp.topic, tp.partition));
+        gone.iter().for_each(|tp| self.ends.revoked(&tp.topic, tp.partition));
         self.client.rebalance(None, event).map_err(|e| rebalance_failed(&e))?;
         self.put_back()?;
         committed_or_said(committed, sink)

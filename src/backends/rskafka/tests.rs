@@ -489,21 +489,6 @@ fn an_offset_that_is_not_there_follows_the_reset_policy() {
 }
 
 #[test]
-fn groups_are_refused_and_name_the_library_that_has_them() {
-    let mock = mock(1, 1);
-    let mut subscriber = subscribe_config(&mock.bootstrap_servers()).open().unwrap();
-    let errors = [
-        subscriber.committed(&[]).unwrap_err(),
-        subscriber.commit(&Vec::new()).unwrap_err(),
-        subscriber.join(&Topics::Names(Vec::new()), Arc::new(|_| None)).unwrap_err(),
-    ];
-    for error in errors {
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(error.to_string().contains("rdkafka"), "{error}");
-    }
-}
-
-#[test]
 fn subscribing_creates_no_topic_and_names_the_one_that_is_missing() {
     let mock = mock(1, 1);
     let mut subscriber = subscribe_config(&mock.bootstrap_servers()).open().unwrap();

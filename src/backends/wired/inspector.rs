@@ -10,11 +10,11 @@ use super::{config, errors, groups, reach};
 use crate::backends::inspector::{Found, Group, Inspector, Listed, Partition, Topic};
 use crate::backends::{At, Error, ErrorKind, Result, TopicPartition};
 use crate::settings::{KeyId, Settings};
-use crate::wire::ErrorCode;
 use crate::wire::messages::{
     MetadataPartition, MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataTopic,
 };
 use crate::wire::net::{self, Answer, Cluster, Creation, FoundOffset, Isolation, OffsetQuery, Whom};
+use crate::wire::{ErrorCode, Request};
 
 /// The largest answer to take: all that a cluster with very many partitions has to tell.
 const MAX_ANSWER: usize = 128 << 20;
@@ -24,7 +24,7 @@ const BEGINNING: i64 = -2;
 
 /// Looks by means of `wire::net`.
 #[derive(Debug)]
-struct WiredInspector {
+pub(super) struct WiredInspector {
     /// Before the runtime: its tasks run there.
     cluster: Cluster,
     runtime: Runtime,
@@ -37,19 +37,7 @@ struct WiredInspector {
 /// # Errors
 /// `Unreachable` within `socket.connection.setup.timeout.ms`, naming the addresses; `Authentication`.
 pub(in crate::backends) fn open_inspector(settings: &Settings) -> Result<Box<dyn Inspector>> {
-    let built = Builder::new_current_thread().enable_all().build();
-    let runtime =
-        built.map_err(|why| Error::new(ErrorKind::Other, "cannot start the client").with_source(why))?;
-    let mut config = config::cluster(settings, MAX_ANSWER, 0)?;
-    // Looking creates no topics.
-    config.creation = Creation::Forbidden;
-    let cluster = Cluster::new(config, runtime.handle());
-    runtime.block_on(reach(&cluster, settings))?;
-    let committed = settings.is_set(KeyId::IsolationLevel)
-        && settings.text(KeyId::IsolationLevel) == Some("read_committed");
-    let isolation = if committed { Isolation::Committed } else { Isolation::Uncommitted };
-    let limit = settings.duration(KeyId::RequestTimeout);
-    Ok(Box::new(WiredInspector { cluster, runtime, isolation, limit }))
+    Ok(Box::new(WiredInspector::open(settings)?))
 }
 
 impl Inspector for WiredInspector {
@@ -59,8 +47,7 @@ impl Inspector for WiredInspector {
             allow_auto_topic_creation: false,
             ..Default::default()
         };
-        let asked = self.cluster.question(Whom::Anyone, &request, topics, self.deadline());
-        self.runtime.block_on(asked).map_err(|why| errors::error("listing topics", &why))?
+        self.ask(Whom::Anyone, &request, topics, "listing topics")?
     }
 
     fn offsets(&mut self, places: &[(TopicPartition, At)]) -> Result<Vec<Found>> {
@@ -87,6 +74,40 @@ impl Inspector for WiredInspector {
 }
 
 impl WiredInspector {
+    /// See [`open_inspector`].
+    pub(super) fn open(settings: &Settings) -> Result<Self> {
+        let built = Builder::new_current_thread().enable_all().build();
+        let runtime =
+            built.map_err(|why| Error::new(ErrorKind::Other, "cannot start the client").with_source(why))?;
+        let mut config = config::cluster(settings, MAX_ANSWER, 0)?;
+        // Looking creates no topics.
+        config.creation = Creation::Forbidden;
+        let cluster = Cluster::new(config, runtime.handle());
+        runtime.block_on(reach(&cluster, settings))?;
+        let committed = settings.is_set(KeyId::IsolationLevel)
+            && settings.text(KeyId::IsolationLevel) == Some("read_committed");
+        let isolation = if committed { Isolation::Committed } else { Isolation::Uncommitted };
+        let limit = settings.duration(KeyId::RequestTimeout);
+        Ok(Self { cluster, runtime, isolation, limit })
+    }
+
+    /// Asks, and asks again what may be answered later.
+    pub(super) fn ask<'a, R: Request<'a>, T>(
+        &self,
+        whom: Whom<'_>,
+        request: &R,
+        read: impl Fn(&Answer) -> net::Result<T>,
+        doing: &str,
+    ) -> Result<T> {
+        let asked = self.cluster.question(whom, request, read, self.deadline());
+        self.runtime.block_on(asked).map_err(|why| errors::error(doing, &why))
+    }
+
+    /// The time limit as requests have it.
+    pub(super) fn timeout_ms(&self) -> i32 {
+        i32::try_from(self.limit.as_millis()).unwrap_or(i32::MAX)
+    }
+
     fn deadline(&self) -> Instant {
         // The runtime's clock, which is the system's, can be read from outside of it.
         Instant::now() + self.limit

@@ -5,8 +5,10 @@ pub(in crate::backends) mod config;
 pub(in crate::backends) mod errors;
 mod groups;
 mod inspector;
+mod keeper;
 
 pub(super) use inspector::open_inspector;
+pub(super) use keeper::open_keeper;
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! `kps broker`: an embedded broker until a signal ends it, or as long as a command runs.
 
-mod child;
+mod command;
 mod listen;
 mod ready;
 
@@ -10,8 +10,8 @@ use std::time::Duration;
 use anyhow::Result;
 use rustix::event::{PollFd, PollFlags, poll};
 
-use self::child::Relay;
 use self::ready::ReadyFile;
+use super::child::Relay;
 use super::embedded::{failed, log};
 use super::output::Output;
 use super::{Exit, usage};
@@ -32,7 +32,7 @@ pub(super) fn run(args: &BrokerArgs, stop: &Stop) -> Result<Exit> {
         with_broker(args, options, |broker, addr| serve(broker, addr, args, stop))
     } else {
         let relay = Relay::install(stop);
-        with_broker(args, options, |_, addr| Ok(relay.run(&args.command, addr)))
+        with_broker(args, options, |_, addr| Ok(command::run(&relay, &args.command, addr)))
     }
 }
 

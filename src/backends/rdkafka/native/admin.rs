@@ -203,7 +203,7 @@ impl Client {
     }
 
     /// Starts a call and waits for its result.
-    fn ask(
+    pub(super) fn ask(
         &self,
         op: Op,
         within: Within,
@@ -274,7 +274,7 @@ impl Drop for Options {
     }
 }
 
-fn c_string(name: &str) -> Result<CString, AdminError> {
+pub(super) fn c_string(name: &str) -> Result<CString, AdminError> {
     let code = Code::of(rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__INVALID_ARG);
     CString::new(name).map_err(|_| AdminError { code, reason: "a NUL byte in a name".to_owned() })
 }
@@ -283,7 +283,7 @@ fn c_string(name: &str) -> Result<CString, AdminError> {
 ///
 /// # Safety
 /// It has so many elements, and outlives what is made of it.
-unsafe fn array<'a, T>(first: *mut *const T, count: usize) -> &'a [*const T] {
+pub(super) unsafe fn array<'a, T>(first: *mut *const T, count: usize) -> &'a [*const T] {
     if first.is_null() || count == 0 {
         return &[];
     }

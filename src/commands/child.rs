@@ -1,10 +1,9 @@
-//! `-- COMMAND`: a child with the broker's address, the signals that are passed on to it, and its end.
+//! Child processes, one at a time: the signals that are passed on to each, and its end.
 
-use std::ffi::{OsStr, OsString};
-use std::io;
-use std::net::SocketAddr;
+use std::ffi::OsStr;
+use std::io::{self, Read};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
@@ -12,32 +11,30 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use crate::commands::Exit;
 use crate::commands::output::plain;
 use crate::console;
-use crate::settings::Environment;
-use crate::settings::env::own_folder;
 use crate::stop::{Received, Sender, Stop};
 
-/// Where programs are when there is no PATH, as the C library has it.
-const DEFAULT_PATH: &str = "/bin:/usr/bin";
+/// A command to be: the only way to one.
+pub(super) fn command(program: &OsStr) -> Command {
+    Command::new(program)
+}
 
 /// The child, as the signals see it.
 #[derive(Debug)]
 enum Stage {
-    /// It has not been started; the first signal that came instead.
-    Before(Option<i32>),
+    /// There is none; the first signal that came instead.
+    None(Option<i32>),
     /// It runs, or has ended and keeps its id.
     Running(Pid),
-    /// Its id may be another's.
-    After,
 }
 
-/// Passes signals on to a child from before it is started. Made before anything that has to be put
+/// Passes signals on to children from before the first is started. Made before anything that has to be put
 /// away again: from here on no signal ends this process.
 #[derive(Debug, Clone)]
 pub(super) struct Relay(Arc<Mutex<Stage>>);
 
 impl Relay {
     pub(super) fn install(stop: &Stop) -> Self {
-        let relay = Self(Arc::new(Mutex::new(Stage::Before(None))));
+        let relay = Self(Arc::new(Mutex::new(Stage::None(None))));
         let of_signals = relay.clone();
         stop.relay(move |received| of_signals.received(received));
         relay
@@ -45,14 +42,14 @@ impl Relay {
 
     fn received(&self, received: Received) {
         match &mut *self.stage() {
-            Stage::Before(first) => *first = first.or(Some(received.number)),
+            Stage::None(first) => *first = first.or(Some(received.number)),
             Stage::Running(pid) if reaches_only_us(received.sender) => {
                 if let Some(signal) = Signal::from_named_raw(received.number) {
                     // One that has ended needs none.
                     let _ = kill_process(*pid, signal);
                 }
             }
-            Stage::Running(_) | Stage::After => {}
+            Stage::Running(_) => {}
         }
     }
 
@@ -61,22 +58,38 @@ impl Relay {
     }
 
     /// Runs a command to its end.
-    pub(super) fn run(&self, words: &[OsString], addr: SocketAddr) -> Exit {
-        let Some((program, args)) = words.split_first() else { return Exit::Done };
-        let mut command = Command::new(program);
-        command.args(args).env("KPS_BOOTSTRAP_SERVER", addr.to_string()).env("PATH", path());
-        match self.spawn(&mut command) {
-            Ok(Ok(child)) => self.wait(child),
-            Ok(Err(signal)) => Exit::Signal(signal),
-            Err(e) => not_started(program, &e),
-        }
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    #[cfg(feature = "broker")]
+    pub(super) fn run(&self, command: &mut Command) -> io::Result<Exit> {
+        Ok(match self.spawn(command)? {
+            Ok(child) => self.wait(child),
+            Err(signal) => Exit::Signal(signal),
+        })
+    }
+
+    /// Runs a command to its end, and gives back what it printed.
+    ///
+    /// # Errors
+    /// When it cannot be started, or its output not be read.
+    pub(super) fn output(&self, command: &mut Command) -> io::Result<(Exit, String)> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut child = match self.spawn(command)? {
+            Ok(child) => child,
+            Err(signal) => return Ok((Exit::Signal(signal), String::new())),
+        };
+        let mut printed = String::new();
+        let read = child.stdout.take().map_or(Ok(0), |mut out| out.read_to_string(&mut printed));
+        let exit = self.wait(child);
+        read.map(|_| (exit, printed))
     }
 
     /// Starts the child, unless a signal has come before.
     fn spawn(&self, command: &mut Command) -> io::Result<Result<Child, i32>> {
         // Locked while it starts: a signal that comes now is passed on as soon as it can be.
         let mut stage = self.stage();
-        if let Stage::Before(Some(signal)) = *stage {
+        if let Stage::None(Some(signal)) = *stage {
             return Ok(Err(signal));
         }
         let child = command.spawn()?;
@@ -89,7 +102,7 @@ impl Relay {
         let pid = Pid::from_child(&child);
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         while let Err(rustix::io::Errno::INTR) = waitid(WaitId::Pid(pid), options) {}
-        *self.stage() = Stage::After;
+        *self.stage() = Stage::None(None);
         match child.wait() {
             Ok(status) => Exit::Command(code(status)),
             Err(e) => {
@@ -106,39 +119,10 @@ fn reaches_only_us(sender: Sender) -> bool {
     sender == Sender::Process
 }
 
-/// PATH with our own folder first.
-fn path() -> OsString {
-    let environment = Environment::of_process();
-    let rest = environment.get("PATH").unwrap_or(OsStr::new(DEFAULT_PATH)).to_owned();
-    match own_folder() {
-        Ok(mut path) => {
-            path.push(":");
-            path.push(rest);
-            path
-        }
-        Err(e) => {
-            console::warn(format!("kps is not put on PATH: {}", plain(&e)));
-            rest
-        }
-    }
-}
-
 /// The code of a command that has ended, as shells have it.
 fn code(status: ExitStatus) -> u8 {
     let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(1);
     u8::try_from(code).unwrap_or(u8::MAX)
-}
-
-/// One line about a command that cannot be run, and the code that shells give it.
-fn not_started(program: &OsStr, e: &io::Error) -> Exit {
-    let name = program.to_string_lossy();
-    let is_missing = e.kind() == io::ErrorKind::NotFound;
-    if is_missing && !name.contains('/') {
-        console::error(format!("{name}: command not found"));
-    } else {
-        console::error(format!("{name}: {}", plain(e)));
-    }
-    Exit::Command(if is_missing { 127 } else { 126 })
 }
 
 #[cfg(test)]
@@ -161,10 +145,21 @@ mod tests {
 
     #[test]
     fn a_command_is_not_started_after_a_signal() {
-        let relay = Relay(Arc::new(Mutex::new(Stage::Before(None))));
+        let relay = Relay(Arc::new(Mutex::new(Stage::None(None))));
         relay.received(Received { number: 15, sender: Sender::Process });
         relay.received(Received { number: 2, sender: Sender::Process });
-        let exit = relay.run(&["/no/such/program".into()], ([127, 0, 0, 1], 1).into());
-        assert_eq!(exit, Exit::Signal(15));
+        let (exit, printed) = relay.output(&mut command("/no/such/program".as_ref())).unwrap();
+        assert_eq!((exit, printed.as_str()), (Exit::Signal(15), ""));
+    }
+
+    #[test]
+    fn what_a_command_prints_is_given_back_with_its_code() {
+        let relay = Relay(Arc::new(Mutex::new(Stage::None(None))));
+        for text in ["one", "other"] {
+            let mut sh = command("sh".as_ref());
+            let (exit, printed) = relay.output(sh.args(["-c", &format!("echo {text}; exit 7")])).unwrap();
+            assert_eq!((exit, printed), (Exit::Command(7), format!("{text}\n")));
+        }
+        assert!(relay.output(&mut command("/no/such/program".as_ref())).is_err());
     }
 }

@@ -1,6 +1,10 @@
 //! The command line: the only user of clap. What was typed, checked for form only; its settings
 //! become a layer, so that nothing below knows flags exist.
 
+mod bench;
+
+pub use bench::{Bench, BenchArgs, BenchOutput, CompareArgs, LatencyArgs, LoadArgs, MergeArgs, Workload};
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -21,6 +25,9 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// The command line as typed, with the program's name.
+    #[arg(skip)]
+    pub typed: Vec<OsString>,
 }
 
 /// Flags of every command.
@@ -39,7 +46,7 @@ pub struct GlobalArgs {
     bootstrap_server: Option<String>,
     /// Client library: auto, native, rdkafka or rskafka [default: auto]
     #[arg(long, value_name = "NAME", global = true)]
-    library: Option<String>,
+    pub library: Option<String>,
     /// A set of values for a purpose: high-throughput or low-latency
     #[arg(long, value_name = "NAME", global = true)]
     profile: Option<String>,
@@ -74,6 +81,8 @@ pub enum Command {
     /// Print the records of topics
     #[command(visible_alias = "sub")]
     Subscribe(Box<SubscribeArgs>),
+    /// Measure how fast and how soon records go through a cluster, and compare libraries
+    Bench(BenchArgs),
     /// List topics, or show the partitions of some
     Topics(TopicsArgs),
     /// Show where partitions begin and end, and what is there at a time
@@ -489,8 +498,12 @@ impl Cli {
     pub fn layers(&self) -> (Layer, Layer) {
         let g = &self.global;
         let mut flags = Layer::default();
-        push(&mut flags, "-b", KeyId::BootstrapServers, &g.bootstrap_server);
-        push(&mut flags, "--library", KeyId::Library, &g.library);
+        let (servers, library) = match &self.command {
+            Command::Bench(args) => args.of_child(&g.bootstrap_server, &g.library),
+            _ => (&g.bootstrap_server, &g.library),
+        };
+        push(&mut flags, "-b", KeyId::BootstrapServers, servers);
+        push(&mut flags, "--library", KeyId::Library, library);
         push(&mut flags, "--profile", KeyId::Profile, &g.profile);
         push(&mut flags, "--log-format", KeyId::LogFormat, &g.log_format);
         match &self.command {
@@ -499,6 +512,7 @@ impl Cli {
                 push(&mut flags, "-g", KeyId::GroupId, &args.group);
                 args.reconnect.push(&mut flags);
             }
+            Command::Bench(args) => args.settings(&mut flags),
             Command::Topics(_) | Command::Offsets(_) | Command::Groups(_) => {}
             Command::Libs(_) | Command::Config(_) | Command::Broker(_) => {}
         }
@@ -578,8 +592,9 @@ pub enum Parsed {
 /// Parses the command line.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed {
     use clap::error::ErrorKind as Kind;
-    match Cli::try_parse_from(args) {
-        Ok(cli) => Parsed::Run(Box::new(cli)),
+    let typed: Vec<OsString> = args.into_iter().collect();
+    match Cli::try_parse_from(&typed) {
+        Ok(cli) => Parsed::Run(Box::new(Cli { typed, ..cli })),
         Err(e) if matches!(e.kind(), Kind::DisplayHelp | Kind::DisplayVersion) => {
             Parsed::Print(if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
                 e.render().ansi().to_string()
@@ -592,7 +607,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed {
                 || e.kind() == Kind::MissingSubcommand =>
         {
             Parsed::Wrong(
-                "no command: publish, subscribe, topics, offsets, groups, libs, config or broker; see `kps --help`"
+                "no command: publish, subscribe, bench, topics, offsets, groups, libs, config or broker; see `kps --help`"
                     .to_owned(),
             )
         }
