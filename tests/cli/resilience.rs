@@ -1,6 +1,4 @@
 //! Settings of what is done about outages: their spellings, their mistakes, and lines for programs.
-use std::os::unix::fs::PermissionsExt;
-
 use serde_json::{Value, json};
 
 use crate::harness::app::Kps;
@@ -94,6 +92,8 @@ fn lines_for_programs_are_objects() {
 #[cfg(feature = "rdkafka")]
 #[test]
 fn a_secret_that_others_can_read_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("application.properties");
     let publish = |more: &[&str]| {
