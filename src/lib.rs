@@ -14,11 +14,14 @@ pub mod format;
 pub mod group;
 pub mod input;
 pub mod offset;
+pub mod private;
 pub mod props;
 #[cfg(test)]
 mod readme;
 pub mod record;
+pub mod resilient;
 pub mod settings;
+pub mod spool;
 pub mod stop;
 pub mod units;
 #[cfg(any(feature = "broker", feature = "native", feature = "rskafka"))]

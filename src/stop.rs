@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::SignalsInfo;
 use signal_hook::iterator::backend::Handle;
 use signal_hook::iterator::exfiltrator::WithOrigin;
@@ -72,6 +72,8 @@ impl Stop {
     /// When the system refuses the handlers, the pipe or the thread.
     pub fn install() -> io::Result<Self> {
         let stop = Self::new()?;
+        // A file that may not grow is an error of the write, which is told, and no reason to die.
+        signal_hook::flag::register(SIGXFSZ, Arc::default())?;
         let mut signals = SignalsInfo::<WithOrigin>::new([SIGINT, SIGTERM])?;
         *lock(&stop.inner.handle) = Some(signals.handle());
         let for_thread = stop.clone();

@@ -3,6 +3,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::SystemTime;
 
 use super::{Offsets, TopicPartition};
 
@@ -57,6 +58,8 @@ pub struct Error {
     message: String,
     context: Vec<(&'static str, String)>,
     record: Option<(TopicPartition, i64)>,
+    attempts: u32,
+    since: Option<SystemTime>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -69,6 +72,8 @@ impl Error {
             message: message.into(),
             context: Vec::new(),
             record: None,
+            attempts: 0,
+            since: None,
             source: None,
         }
     }
@@ -94,6 +99,34 @@ impl Error {
     /// The record it is about.
     pub fn record(&self) -> Option<&(TopicPartition, i64)> {
         self.record.as_ref()
+    }
+
+    /// Adds how often it was tried in vain, and since when; what is known already of either stays if it is more.
+    pub fn with_attempts(mut self, attempts: u32, since: Option<SystemTime>) -> Self {
+        self.attempts = self.attempts.max(attempts);
+        self.since = [self.since, since].into_iter().flatten().min();
+        self
+    }
+
+    /// The same error for another record, without its causes.
+    pub fn again(&self) -> Self {
+        Self {
+            context: self.context.clone(),
+            record: self.record.clone(),
+            attempts: self.attempts,
+            since: self.since,
+            ..Self::new(self.kind, self.message.as_str()).with_status(self.status)
+        }
+    }
+
+    /// Tries that failed.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// When the first of them did.
+    pub fn since(&self) -> Option<SystemTime> {
+        self.since
     }
 
     /// Adds the cause.
@@ -125,6 +158,11 @@ impl Error {
     /// Whether trying again can help.
     pub fn status(&self) -> Status {
         self.status
+    }
+
+    /// True when it may pass by itself, given the time.
+    pub fn may_pass(&self) -> bool {
+        self.status != Status::Permanent || matches!(self.kind, ErrorKind::Unreachable | ErrorKind::TimedOut)
     }
 }
 

@@ -32,7 +32,7 @@ impl Purpose {
 }
 
 /// The library of a run and the settings resolved for it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Chosen {
     /// The library.
     pub library: Library,
@@ -174,6 +174,13 @@ fn held_against(
     let settings = layers.resolve(purpose.side(), library)?;
     let Check { lacks, warnings } = check(library, &settings, purpose);
     Ok((Chosen { library, settings, warnings }, lacks))
+}
+
+impl Chosen {
+    /// True when brokers tell batches that are sent again from new ones.
+    pub fn is_idempotent(&self) -> bool {
+        self.settings.bool(KeyId::EnableIdempotence) && self.library != Library::Rskafka
+    }
 }
 
 /// Opens a publisher on the chosen library.

@@ -1,4 +1,4 @@
-//! What the runtime leaves for the thread that polls: taken all at once, with a wake-up.
+//! What other threads leave for the one that polls: taken all at once, with a wake-up.
 
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Holds `T` until it is taken. Its size is bounded by whoever fills it.
 #[derive(Debug, Default)]
-pub(super) struct Mailbox<T> {
+pub(crate) struct Mailbox<T> {
     inner: Mutex<Inner<T>>,
     changed: Condvar,
 }
@@ -28,7 +28,7 @@ struct Inner<T> {
 
 impl<T: Default + Send + 'static> Mailbox<T> {
     /// Adds to the content and wakes who waits for it.
-    pub(super) fn put(&self, add: impl FnOnce(&mut T)) {
+    pub(crate) fn put(&self, add: impl FnOnce(&mut T)) {
         let mut inner = lock(&self.inner);
         add(&mut inner.content);
         inner.filled = true;
@@ -37,7 +37,7 @@ impl<T: Default + Send + 'static> Mailbox<T> {
     }
 
     /// Takes the content, waiting up to `wait` for some or for a wake-up.
-    pub(super) fn take(&self, wait: Duration) -> T {
+    pub(crate) fn take(&self, wait: Duration) -> T {
         let mut inner = lock(&self.inner);
         let until = Instant::now().checked_add(wait);
         while !inner.filled && !inner.woken {
@@ -54,12 +54,12 @@ impl<T: Default + Send + 'static> Mailbox<T> {
 
     /// True when `take` would not wait.
     #[cfg(feature = "rskafka")]
-    pub(super) fn is_filled(&self) -> bool {
+    pub(crate) fn is_filled(&self) -> bool {
         lock(&self.inner).filled
     }
 
     /// Lets one `take` return at once, now or the next time.
-    pub(super) fn waker(self: &Arc<Self>) -> Waker {
+    pub(crate) fn waker(self: &Arc<Self>) -> Waker {
         let mailbox = Arc::clone(self);
         Arc::new(move || {
             lock(&mailbox.inner).woken = true;

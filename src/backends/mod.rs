@@ -11,10 +11,10 @@ mod factory;
 mod grouped;
 pub mod inspector;
 pub mod keeper;
-#[cfg(any(feature = "native", feature = "rskafka"))]
 mod mailbox;
 #[cfg(feature = "native")]
 mod native;
+mod notice;
 pub mod partitioner;
 #[cfg(feature = "rdkafka")]
 mod rdkafka;
@@ -32,6 +32,8 @@ pub use factory::{
 };
 pub use inspector::Inspector;
 pub use keeper::Keeper;
+pub(crate) use mailbox::Mailbox;
+pub use notice::Notice;
 
 use std::fmt;
 use std::ops::{ControlFlow, Range};
@@ -75,7 +77,14 @@ pub trait ReportSink {
     /// These many records were acknowledged in a transaction that was not committed: they are not
     /// delivered, nor were they told as such.
     fn aborted(&mut self, records: u64);
-    /// Something to tell the user as one warning line (a broker gone, records sent again).
+    /// These many records were sent again although an earlier try may have written them: each may be in the
+    /// topic twice. Never told of a producer whose brokers tell repeated batches from new ones.
+    fn resent(&mut self, records: u64);
+    /// The connection to the brokers has changed.
+    fn notice(&mut self, notice: &Notice);
+    /// At the end of a run with a spool: so many records stay in it for the next run, and so many were damaged.
+    fn spooled(&mut self, kept: u64, damaged: u64);
+    /// Something to tell the user as one warning line.
     fn warn(&mut self, message: &str);
 }
 
@@ -215,6 +224,8 @@ pub trait Publisher: Send {
     /// # Errors
     /// Only what makes all further sending useless.
     fn poll(&mut self, wait: Duration, sink: &mut dyn ReportSink) -> Result<usize>;
+    /// Sends what is held back by linger, without waiting for any outcome.
+    fn flush(&mut self);
     /// Sends what is held back by linger now (end of input), then waits for all outcomes up to
     /// `deadline`, which is asked again at every wake-up since a signal brings it forward; what has
     /// none by then is told as failed or unknown.

@@ -61,6 +61,9 @@ pub struct GlobalArgs {
     /// Read no properties file
     #[arg(long, global = true, conflicts_with = "props")]
     pub no_props: bool,
+    /// How lines on standard error are written: text, or json for programs [default: text]
+    #[arg(long, value_name = "FORMAT", global = true)]
+    log_format: Option<String>,
     /// Errors only: no summary, no warnings
     #[arg(short, long, global = true)]
     pub quiet: bool,
@@ -202,7 +205,7 @@ pub struct PublishArgs {
     pub receipts: bool,
     /// Write undelivered records here, as envelopes with the error
     #[arg(long, value_name = "FILE")]
-    pub failed_to: Option<PathBuf>,
+    failed_to: Option<String>,
     /// What to do about a bad record in the input
     #[arg(long, value_name = "HOW", default_value = "stop")]
     pub on_error: OnError,
@@ -218,7 +221,47 @@ pub struct PublishArgs {
     /// How the summary is printed
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub summary: ReportFormat,
+    /// After a signal, deliver what was read for at most so long [default: 30s]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
+    drain_timeout: Option<String>,
+    #[command(flatten)]
+    reconnect: ReconnectArgs,
+    /// Hold at most so many records without an outcome, with --resilient [default: 10000]
+    #[arg(long, value_name = "COUNT", allow_hyphen_values = true, help_heading = RESILIENCE)]
+    buffer_max_messages: Option<String>,
+    /// Hold at most so many bytes of them [default: 256MiB]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = RESILIENCE)]
+    buffer_max_bytes: Option<String>,
+    /// What to do in an outage when that much is held: block, or fail what is read further [default: block]
+    #[arg(long, value_name = "HOW", help_heading = RESILIENCE)]
+    buffer_full: Option<String>,
+    /// Keep what was read in this folder until it is delivered; implies --resilient
+    #[arg(long, value_name = "DIR", help_heading = RESILIENCE)]
+    spool: Option<String>,
+    /// Let the spool take at most so much [default: 1GiB]
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true, help_heading = RESILIENCE)]
+    spool_max_bytes: Option<String>,
 }
+
+/// Flags of what is done about outages.
+#[derive(Debug, Args)]
+#[command(next_help_heading = RESILIENCE)]
+struct ReconnectArgs {
+    /// Go on through outages: reconnect, and deliver or read what is left
+    #[arg(long)]
+    resilient: bool,
+    /// Give up after so many intervals without success [default: 10]
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    reconnect_tries: Option<String>,
+    /// Length of an interval, in seconds [default: 60]
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    reconnect_interval: Option<String>,
+    /// Shorten pauses between connections at random, by at most so many percent [default: 20]
+    #[arg(long, value_name = "PERCENT", allow_hyphen_values = true)]
+    reconnect_jitter: Option<String>,
+}
+
+const RESILIENCE: &str = "Resilience";
 
 /// What `subscribe` prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -298,6 +341,8 @@ pub struct SubscribeArgs {
     /// Print only how many records there were
     #[arg(long = "count", conflicts_with_all = ["output", "json", "format"])]
     pub count_only: bool,
+    #[command(flatten)]
+    reconnect: ReconnectArgs,
 }
 
 /// How a report about the cluster is printed.
@@ -460,12 +505,13 @@ impl Cli {
         push(&mut flags, "-b", KeyId::BootstrapServers, servers);
         push(&mut flags, "--library", KeyId::Library, library);
         push(&mut flags, "--profile", KeyId::Profile, &g.profile);
+        push(&mut flags, "--log-format", KeyId::LogFormat, &g.log_format);
         match &self.command {
-            Command::Publish(args) => {
-                push(&mut flags, "--acks", KeyId::Acks, &args.acks);
-                push(&mut flags, "-z", KeyId::CompressionType, &args.compression);
+            Command::Publish(args) => args.push(&mut flags),
+            Command::Subscribe(args) => {
+                push(&mut flags, "-g", KeyId::GroupId, &args.group);
+                args.reconnect.push(&mut flags);
             }
-            Command::Subscribe(args) => push(&mut flags, "-g", KeyId::GroupId, &args.group),
             Command::Bench(args) => args.settings(&mut flags),
             Command::Topics(_) | Command::Offsets(_) | Command::Groups(_) => {}
             Command::Libs(_) | Command::Config(_) | Command::Broker(_) => {}
@@ -475,9 +521,40 @@ impl Cli {
         (flags, overrides)
     }
 
+    /// True when `--log-format json` was given, for mistakes in settings to be told so, too.
+    pub fn wants_json(&self) -> bool {
+        self.global.log_format.as_deref().is_some_and(|format| format.eq_ignore_ascii_case("json"))
+    }
+
     /// How much is told on standard error: -1 with `-q`, 1 and more with `-v`.
     pub fn verbosity(&self) -> i8 {
         if self.global.quiet { -1 } else { i8::try_from(self.global.verbose).unwrap_or(i8::MAX) }
+    }
+}
+
+impl PublishArgs {
+    /// The settings among them.
+    fn push(&self, flags: &mut Layer) {
+        push(flags, "--acks", KeyId::Acks, &self.acks);
+        push(flags, "-z", KeyId::CompressionType, &self.compression);
+        push(flags, "--failed-to", KeyId::FailedFile, &self.failed_to);
+        push(flags, "--drain-timeout", KeyId::DrainTimeout, &self.drain_timeout);
+        push(flags, "--buffer-max-messages", KeyId::BufferMaxMessages, &self.buffer_max_messages);
+        push(flags, "--buffer-max-bytes", KeyId::BufferMaxBytes, &self.buffer_max_bytes);
+        push(flags, "--buffer-full", KeyId::BufferFull, &self.buffer_full);
+        push(flags, "--spool", KeyId::SpoolDir, &self.spool);
+        push(flags, "--spool-max-bytes", KeyId::SpoolMaxBytes, &self.spool_max_bytes);
+        self.reconnect.push(flags);
+    }
+}
+
+impl ReconnectArgs {
+    fn push(&self, flags: &mut Layer) {
+        let resilient = self.resilient.then(|| "true".to_owned());
+        push(flags, "--resilient", KeyId::Resilient, &resilient);
+        push(flags, "--reconnect-tries", KeyId::ReconnectTries, &self.reconnect_tries);
+        push(flags, "--reconnect-interval", KeyId::ReconnectInterval, &self.reconnect_interval);
+        push(flags, "--reconnect-jitter", KeyId::ReconnectJitter, &self.reconnect_jitter);
     }
 }
 

@@ -14,18 +14,25 @@ mod publish;
 mod subscribe;
 
 use std::fmt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
+use memchr::memmem;
+use serde_json::json;
 use thiserror::Error;
 
 use crate::backends::{
-    self, Chosen, ErrorKind, Keeper, Log, NoLibrary, PublishPlan, Publisher, Purpose, SubscribePlan,
+    self, Chosen, ErrorKind, Keeper, Log, NoLibrary, Notice, PublishPlan, Publisher, Purpose, SubscribePlan,
     Subscriber,
 };
 use crate::cli::{Cli, Command, LibsArgs};
-use crate::console;
-use crate::settings::{KeyId, Layers, Mistakes, Settings};
+use crate::console::{self, Level};
+use crate::resilient::{self, Doubt, Full, Policy, Rules};
+use crate::settings::{Entry, KeyId, Layers, Library, Mistakes, Place, Settings, Side};
 use crate::stop::Stop;
 
 /// How a run ended (README, "Exit codes").
@@ -116,6 +123,9 @@ impl Context {
         let layers = config::layers(&cli.global, flags, overrides)?;
         // Before anything else is missed because of them, such as the topic of a broken file.
         layers.check()?;
+        if layers.resolve(Side::Producer, Library::ALL[0])?.text(KeyId::LogFormat) == Some("json") {
+            console::write_json();
+        }
         Ok(Self {
             layers,
             stop: Stop::install()?,
@@ -131,19 +141,45 @@ impl Context {
             check_embedded(&chosen.settings)?;
         }
         chosen.warnings.iter().for_each(console::warn);
+        self.layers.secrets().filter_map(exposed).for_each(console::warn);
         Ok(chosen)
     }
 
     /// Opens a publisher; the broker is started if it is the embedded one.
     fn open_publisher(&self, chosen: &mut Chosen, plan: &PublishPlan) -> Result<Box<dyn Publisher>> {
         self.reach(&mut chosen.settings)?;
-        Ok(backends::open_publisher(chosen, plan)?)
+        if !chosen.settings.bool(KeyId::Resilient) {
+            return Ok(backends::open_publisher(chosen, plan)?);
+        }
+        let doubt = if chosen.is_idempotent() { Doubt::Unknown } else { Doubt::SendAgain };
+        let mut rules = Rules::of(&chosen.settings, doubt);
+        chosen.settings.set_patience(rules.policy.budget() + chosen.settings.duration(KeyId::RequestTimeout));
+        let max = u64::try_from(chosen.settings.int(KeyId::SpoolMaxBytes)).unwrap_or(u64::MAX);
+        let dir = chosen.settings.text(KeyId::SpoolDir).map(Path::new);
+        let store = dir.map(|dir| resilient::open_spool(dir, max, plan.topic.as_deref())).transpose()?;
+        if store.is_some() {
+            // What is in the spool stays there.
+            rules.limits.full = Full::Block;
+        }
+        let (chosen, library_plan) = (chosen.clone(), plan.clone());
+        let open: resilient::Open = Arc::new(move || backends::open_publisher(&chosen, &library_plan));
+        let publisher = resilient::open_publisher(open, plan.topic.as_deref(), rules)?;
+        Ok(match store {
+            Some(store) => resilient::spooled(store, publisher),
+            None => publisher,
+        })
     }
 
     /// Opens a subscriber; the broker is started if it is the embedded one.
     fn open_subscriber(&self, chosen: &mut Chosen, plan: &SubscribePlan) -> Result<Box<dyn Subscriber>> {
         self.reach(&mut chosen.settings)?;
-        Ok(backends::open_subscriber(chosen, plan)?)
+        if !chosen.settings.bool(KeyId::Resilient) {
+            return Ok(backends::open_subscriber(chosen, plan)?);
+        }
+        let policy = Policy::of(&chosen.settings);
+        let (chosen, plan) = (chosen.clone(), plan.clone());
+        let open: resilient::OpenSubscriber = Arc::new(move || backends::open_subscriber(&chosen, &plan));
+        Ok(resilient::open_subscriber(open, policy, Arc::new(tell))?)
     }
 
     /// Opens a keeper of topics; the broker is started if it is the embedded one.
@@ -164,6 +200,26 @@ impl Context {
     #[allow(clippy::unused_self, reason = "as with the feature")]
     fn reach(&self, _: &mut Settings) -> Result<()> {
         Ok(())
+    }
+}
+
+/// What is to be said of a secret that others on this machine can read: on the command line, or in a file.
+fn exposed(secret: &Entry) -> Option<String> {
+    match &secret.place {
+        Place::Override(_) => Some(format!(
+            "{}: a secret on the command line is seen by whoever lists processes: set $KPS_{} instead",
+            secret.place,
+            secret.key.replace('.', "_").to_uppercase()
+        )),
+        Place::File { path, .. } => {
+            let mode = path.metadata().ok()?.permissions().mode();
+            let text = std::fs::read(path).ok()?;
+            // A reference to a variable or to another file is none.
+            let is_here = memmem::find(&text, secret.value.as_bytes()).is_some();
+            (mode & 0o077 != 0 && is_here)
+                .then(|| format!("{}: a secret in a file that others can read: chmod 600 it", secret.place))
+        }
+        _ => None,
     }
 }
 
@@ -190,6 +246,9 @@ const NO_BROKER: &str = "the embedded broker is not built in: build with --featu
 /// Runs the command; tells errors on standard error.
 pub fn run(cli: &Cli) -> Exit {
     console::set_verbosity(cli.verbosity());
+    if cli.wants_json() {
+        console::write_json();
+    }
     match dispatch(cli) {
         Ok(exit) => exit,
         Err(e) => {
@@ -255,6 +314,25 @@ fn exit_of(e: &anyhow::Error) -> Exit {
 /// The libraries' log goes to standard error, as far as `-v` asks for it.
 fn library_log() -> Log {
     Log::new(console::log)
+}
+
+/// Tells what happens to the connection: a line for people, an event for programs.
+fn tell(notice: &Notice) {
+    let ms = |time: &Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let (name, fields) = match notice {
+        Notice::Lost { place, why } => ("lost", json!({"place": place, "error": why})),
+        Notice::Back { place, after } => ("back", json!({"place": place, "after_ms": ms(after)})),
+        Notice::Replaced { place } => ("replaced", json!({"place": place})),
+        Notice::Disconnected { why } => ("disconnected", json!({"error": why})),
+        Notice::Waiting { tries, of, after, buffered } => {
+            ("waiting", json!({"try": tries, "tries": of, "after_ms": ms(after), "buffered": buffered}))
+        }
+        Notice::Reconnected { after, buffered } => {
+            ("reconnected", json!({"after_ms": ms(after), "buffered": buffered}))
+        }
+    };
+    let level = if notice.is_good() { Level::Info } else { Level::Warning };
+    console::event(level, name, fields, notice);
 }
 
 /// The name of a topic as typed: `NAME` or `kafka://topic/NAME`.

@@ -1,5 +1,9 @@
 //! The envelope: a record as one line of JSON, lossless whatever its bytes.
 
+use std::time::SystemTime;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
 use super::{json, push_int};
 use crate::record::{Headers, RecordRef, TimestampType};
 
@@ -21,6 +25,12 @@ pub struct Failure<'a> {
     pub line: Option<u64>,
     /// The file it came from.
     pub source: Option<&'a str>,
+    /// How often it was tried in vain.
+    pub attempts: u32,
+    /// When the first try failed.
+    pub first_error_at: SystemTime,
+    /// False when it may be in the topic all the same.
+    pub certain: bool,
 }
 
 impl Envelope {
@@ -35,6 +45,15 @@ impl Envelope {
         self.push_fields(out, record);
         out.extend(br#","error":"#);
         json::push_string(out, failure.error);
+        out.extend(if failure.certain {
+            &br#","fate":"failed","attempts":"#[..]
+        } else {
+            br#","fate":"unknown","attempts":"#
+        });
+        push_int(out, failure.attempts.into());
+        out.extend(br#","first_error_at":"#);
+        let at = DateTime::<Utc>::from(failure.first_error_at);
+        json::push_string(out, &at.to_rfc3339_opts(SecondsFormat::Millis, true));
         if let Some(line) = failure.line {
             out.extend(br#","line":"#);
             push_int(out, i64::try_from(line).unwrap_or(i64::MAX));
@@ -158,15 +177,27 @@ mod tests {
     #[test]
     fn a_failed_record_says_why_and_where_it_came_from() {
         let mut out = Vec::new();
-        let failure = Failure { error: "too \"large\"", line: Some(3), source: Some("in.txt") };
+        let first_error_at = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_700_000_000_123);
+        let failure = Failure {
+            error: "too \"large\"",
+            line: Some(3),
+            source: Some("in.txt"),
+            attempts: 2,
+            first_error_at,
+            certain: true,
+        };
         Envelope::default().append_failed(&mut out, &record(None, Some(b"v"), &NoHeaders), &failure);
-        let failure = Failure { error: "gone", line: None, source: None };
+        let failure =
+            Failure { error: "gone", line: None, source: None, attempts: 0, first_error_at, certain: false };
         Envelope::default().append_failed(&mut out, &record(None, Some(b"v"), &NoHeaders), &failure);
         let text = String::from_utf8(out).unwrap();
         let ends: Vec<&str> = text.lines().filter_map(|l| l.split_once("\"value\"").map(|p| p.1)).collect();
         assert_eq!(
             ends,
-            [r#":"v","error":"too \"large\"","line":3,"source":"in.txt"}"#, r#":"v","error":"gone"}"#]
+            [
+                r#":"v","error":"too \"large\"","fate":"failed","attempts":2,"first_error_at":"2023-11-14T22:13:20.123Z","line":3,"source":"in.txt"}"#,
+                r#":"v","error":"gone","fate":"unknown","attempts":0,"first_error_at":"2023-11-14T22:13:20.123Z"}"#,
+            ]
         );
     }
 }

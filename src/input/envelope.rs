@@ -39,12 +39,13 @@ pub(super) fn read<'a>(raw: &'a [u8], spec: &InputSpec, batch: &mut Batch) -> Re
 const TAKEN: [&str; 6] = ["key", "value", "headers", "partition", "timestamp", "topic"];
 
 /// Fields that kps or kcat writes and that are not part of a record.
-const IGNORED: [&str; 12] = [
+const IGNORED: [&str; 13] = [
     "offset",
     "timestamp_type",
     "error",
     "line",
     "source",
+    "fate",
     "attempts",
     "first_error_at",
     "tstype",
@@ -546,7 +547,14 @@ mod tests {
             };
             let mut out = Vec::new();
             Format::json(Envelope::default()).append(&mut out, &record);
-            let failure = Failure { error: "e", line: Some(1), source: None };
+            let failure = Failure {
+                error: "e",
+                line: Some(1),
+                source: None,
+                attempts: 3,
+                first_error_at: std::time::SystemTime::UNIX_EPOCH,
+                certain: false,
+            };
             Envelope::default().append_failed(&mut out, &record, &failure);
             let text = String::from_utf8(out).unwrap();
             let keep = InputSpec { keep_topic: true, keep_partition: true, strict: true, ..spec() };

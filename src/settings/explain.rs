@@ -115,9 +115,10 @@ pub fn json(rows: &[Row]) -> Json {
 
 fn typed(kind: Kind, value: &str) -> Json {
     match kind {
-        Kind::Int(..) | Kind::Millis(..) | Kind::Bytes(..) => {
+        Kind::Int(..) | Kind::Millis(..) | Kind::Bytes(..) | Kind::Size(..) => {
             value.parse::<i64>().map_or_else(|_| value.into(), Json::from)
         }
+        Kind::Seconds(..) => value.parse::<f64>().map_or_else(|_| value.into(), Json::from),
         Kind::Bool => Json::from(value == "true"),
         Kind::Servers | Kind::List(_) => value.split(',').collect(),
         Kind::Text | Kind::Name | Kind::Choice(_) => value.into(),

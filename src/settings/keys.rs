@@ -10,6 +10,18 @@ pub enum KeyId {
     Library,
     Profile,
     BootstrapServers,
+    LogFormat,
+    DrainTimeout,
+    Resilient,
+    ReconnectTries,
+    ReconnectInterval,
+    ReconnectJitter,
+    BufferMaxMessages,
+    BufferMaxBytes,
+    BufferFull,
+    SpoolDir,
+    SpoolMaxBytes,
+    FailedFile,
     // both sides
     ClientId,
     ClientRack,
@@ -115,8 +127,12 @@ pub enum Kind {
     Int(i64, i64),
     /// Milliseconds from .. to.
     Millis(i64, i64),
+    /// Seconds, fractions too, from .. to; the range is in milliseconds, and so is the number.
+    Seconds(i64, i64),
     /// Bytes from .. to.
     Bytes(i64, i64),
+    /// Bytes from .. to, with a unit if one likes (`16MiB`): of settings that no other client has.
+    Size(i64, i64),
     /// `true` or `false`.
     Bool,
 }
@@ -131,7 +147,9 @@ impl Kind {
             Self::List(choices) => format!("list of `{}`", choices.join("`, `")),
             Self::Int(min, max) => format!("{min} to {max}"),
             Self::Millis(min, max) => format!("{min} to {max} ms"),
+            Self::Seconds(min, max) => format!("{} to {} s", seconds(min), seconds(max)),
             Self::Bytes(min, max) => format!("{min} to {max} bytes"),
+            Self::Size(min, max) => format!("{min} to {max} bytes, or as `16MiB`"),
             Self::Bool => "`true`, `false`".to_owned(),
         }
     }
@@ -175,7 +193,16 @@ pub struct Key {
     pub doc: &'static str,
 }
 
+/// Milliseconds as seconds.
+pub(super) fn seconds(millis: i64) -> f64 {
+    millis as f64 / 1000.0
+}
+
 const I32: i64 = i32::MAX as i64;
+/// The longest a day, in milliseconds: waiting longer than that is another program's business.
+const DAY: i64 = 86_400_000;
+/// More bytes than any machine has for this.
+const TEBI: i64 = 1 << 40;
 
 #[rustfmt::skip]
 /// All settings.
@@ -192,6 +219,43 @@ pub const KEYS: &[Key] = &[
         .librdkafka("metadata.broker.list").also(&["bootstrap.server"])
         .flag("-b, --bootstrap-server, --brokers").default("localhost:9092")
         .doc("brokers to ask first, host:port separated by commas; port 9092 if left out; `embedded` starts one for this run"),
+
+    row(KeyId::LogFormat, "log.format", Role::Tool, Kind::Choice(&["text", "json"]))
+        .not_librdkafka().flag("--log-format").default("text")
+        .doc("how lines on standard error are written: for people, or an object of JSON each"),
+    row(KeyId::DrainTimeout, "drain.timeout.seconds", Role::Tool, Kind::Seconds(0, DAY))
+        .not_librdkafka().flag("--drain-timeout").default("30")
+        .doc("how long a run that was told to end may go on delivering what it has read"),
+    row(KeyId::Resilient, "resilient", Role::Tool, Kind::Bool)
+        .not_librdkafka().flag("--resilient").default("false")
+        .doc("go on through outages: reconnect, keep what is read meanwhile, send it when the brokers are back; on by itself with a spool"),
+    row(KeyId::ReconnectTries, "resilient.reconnect.tries", Role::Tool, Kind::Int(1, 1_000_000))
+        .not_librdkafka().flag("--reconnect-tries").default("10")
+        .doc("intervals without any success after which a resilient run gives up"),
+    row(KeyId::ReconnectInterval, "resilient.reconnect.interval.seconds", Role::Tool, Kind::Seconds(10, DAY))
+        .not_librdkafka().flag("--reconnect-interval").default("60")
+        .doc("time of one try, within which connections are tried again with growing pauses"),
+    row(KeyId::ReconnectJitter, "resilient.reconnect.jitter", Role::Tool, Kind::Int(0, 100))
+        .not_librdkafka().flag("--reconnect-jitter").default("20")
+        .doc("by how many percent, at most and at random, a pause between connections is shortened"),
+    row(KeyId::BufferMaxMessages, "resilient.buffer.max.messages", Role::Tool, Kind::Int(1, I32))
+        .not_librdkafka().flag("--buffer-max-messages").default("10000")
+        .doc("most records that a resilient run holds: read, and without an outcome"),
+    row(KeyId::BufferMaxBytes, "resilient.buffer.max.bytes", Role::Tool, Kind::Size(1024, TEBI))
+        .not_librdkafka().flag("--buffer-max-bytes").default("268435456")
+        .doc("most bytes of such records"),
+    row(KeyId::BufferFull, "resilient.buffer.full", Role::Tool, Kind::Choice(&["block", "fail"]))
+        .not_librdkafka().flag("--buffer-full").default("block")
+        .doc("what a full buffer means in an outage: `block` stops reading, `fail` gives up what is read further"),
+    row(KeyId::SpoolDir, "resilient.spool.dir", Role::Tool, Kind::Name)
+        .not_librdkafka().flag("--spool")
+        .doc("folder that keeps what was read until it is delivered, over kills and restarts"),
+    row(KeyId::SpoolMaxBytes, "resilient.spool.max.bytes", Role::Tool, Kind::Size(65_536, TEBI))
+        .not_librdkafka().flag("--spool-max-bytes").default("1073741824")
+        .doc("most bytes that the spool may take"),
+    row(KeyId::FailedFile, "resilient.failed.file", Role::Tool, Kind::Name)
+        .not_librdkafka().flag("--failed-to")
+        .doc("file that undelivered records are appended to, as envelopes with the error; works without `resilient`, too"),
 
     row(KeyId::ClientId, "client.id", Role::Both, Kind::Text)
         .default("kps").doc("name of this client in the broker's logs, metrics and quotas"),
@@ -422,7 +486,8 @@ impl Key {
     pub fn unit(&self) -> &'static str {
         match self.kind {
             Kind::Millis(..) => "ms",
-            Kind::Bytes(..) => "bytes",
+            Kind::Seconds(..) => "s",
+            Kind::Bytes(..) | Kind::Size(..) => "bytes",
             _ => "",
         }
     }
@@ -501,7 +566,15 @@ mod tests {
     #[test]
     fn numbers_and_switches_have_a_default() {
         for key in KEYS {
-            let number = matches!(key.kind, Kind::Int(..) | Kind::Millis(..) | Kind::Bytes(..) | Kind::Bool);
+            let number = matches!(
+                key.kind,
+                Kind::Int(..)
+                    | Kind::Millis(..)
+                    | Kind::Seconds(..)
+                    | Kind::Bytes(..)
+                    | Kind::Size(..)
+                    | Kind::Bool
+            );
             assert!(!number || key.default.is_some(), "{}", key.java);
         }
     }

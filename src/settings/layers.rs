@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::keys::KeyId;
+use super::keys::{self, KeyId};
 use super::{Library, Mistake, Place, Side};
 
 /// What a value was set for.
@@ -92,6 +92,15 @@ impl Entry {
     }
 }
 
+impl Entry {
+    fn is_secret(&self) -> bool {
+        match self.scope {
+            Scope::Rdkafka => is_sensitive(&self.key),
+            _ => keys::find(&self.key).is_some_and(|(key, _)| key.secret),
+        }
+    }
+}
+
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { key, scope, value: _, place, only } = self;
@@ -149,6 +158,12 @@ impl Layers {
     /// What the user said, the layer that wins first.
     pub(super) fn in_order(&self) -> impl Iterator<Item = &Layer> {
         [&self.flags, &self.overrides, &self.env].into_iter().chain(self.files.iter().rev())
+    }
+
+    /// Secrets on the command line and in files, where others may be able to read them.
+    pub fn secrets(&self) -> impl Iterator<Item = &Entry> {
+        let layers = std::iter::once(&self.overrides).chain(&self.files);
+        layers.flat_map(|layer| layer.entries.iter().chain(&layer.defaults)).filter(|entry| entry.is_secret())
     }
 
     /// The topic named in a file.

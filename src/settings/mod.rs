@@ -170,6 +170,10 @@ impl Settings {
     pub fn duration(&self, key: KeyId) -> Duration {
         Duration::from_millis(self.int(key).unsigned_abs())
     }
+    /// A number of bytes or of things.
+    pub fn size(&self, key: KeyId) -> usize {
+        usize::try_from(self.int(key)).unwrap_or_default()
+    }
     /// A switch.
     pub fn bool(&self, key: KeyId) -> bool {
         self.int(key) != 0
@@ -202,6 +206,24 @@ impl Settings {
     /// Puts the embedded broker's address in the place of its name.
     pub fn set_embedded(&mut self, addr: SocketAddr) {
         self.replace(KeyId::BootstrapServers, &addr.to_string());
+    }
+
+    /// How long a library that reads goes on without an answer: `socket.timeout.ms`, in a resilient run as long as
+    /// all tries.
+    pub fn patience(&self) -> Duration {
+        if !self.bool(KeyId::Resilient) {
+            return self.duration(KeyId::SocketTimeout);
+        }
+        let tries = u32::try_from(self.int(KeyId::ReconnectTries)).unwrap_or(u32::MAX);
+        self.duration(KeyId::ReconnectInterval).saturating_mul(tries)
+    }
+
+    /// Takes the place of `delivery.timeout.ms` and `retries`: a library whose run is resilient goes on for so
+    /// long by itself.
+    pub fn set_patience(&mut self, patience: Duration) {
+        let ms = patience.as_millis().clamp(1, i32::MAX as u128);
+        self.replace(KeyId::DeliveryTimeout, &ms.to_string());
+        self.replace(KeyId::Retries, &i32::MAX.to_string());
     }
 
     /// Settings with these values set as by `-X`.

@@ -272,7 +272,7 @@ mod tests {
             ("prodcer.acks", "1"),
             ("consumer.fetch_max_wait_ms", "1s"),
             ("producer.value.serializer", "x"),
-            ("resilient.spool.dir", "x"),
+            ("resilience.spool", "x"),
             ("producer.profile", "low-latency"),
             ("rdkafka.", "x"),
         ]);
@@ -290,7 +290,7 @@ mod tests {
             "a.properties:5: kafka.consumer.fetch_max_wait_ms: \"1s\" is not a whole number of milliseconds from 0 to 300000",
             "a.properties:6: unknown key kafka.producer.value.serializer: keys and values go through as bytes; \
              delete it",
-            "a.properties:7: unknown key kafka.resilient.spool.dir; librdkafka's own keys are written kafka.rdkafka.KEY",
+            "a.properties:7: unknown key kafka.resilience.spool; librdkafka's own keys are written kafka.rdkafka.KEY",
             "a.properties:8: kafka.producer.profile is a setting of the whole run: write kafka.profile",
             "a.properties:9: unknown key kafka.rdkafka.",
         ];

@@ -23,8 +23,11 @@ const OF_PROTOCOL: &[(&str, &[KeyId])] = &[
 ];
 
 /// Turns idempotence off where nobody asked for it and other values rule it out, as the Java client
-/// does (KIP-679).
+/// does (KIP-679). A spool is of use to a resilient run only.
 pub(super) fn derive(settings: &mut Settings) {
+    if settings.is_set(KeyId::SpoolDir) && !settings.is_set(KeyId::Resilient) {
+        settings.replace(KeyId::Resilient, "true");
+    }
     if settings.side == Side::Producer
         && !settings.is_set(KeyId::EnableIdempotence)
         && against_idempotence(settings).is_some()
@@ -43,6 +46,7 @@ pub(super) fn broken(settings: &Settings) -> Vec<Mistake> {
         .chain(not_more.map(|&(_, a, b)| conflict(settings, a, "must not be more than", b)))
         .chain(idempotence(settings))
         .chain(of_other_protocol(settings))
+        .chain(resilience(settings))
         .collect()
 }
 
@@ -52,6 +56,17 @@ fn of_other_protocol(settings: &Settings) -> Vec<Mistake> {
     let others = OF_PROTOCOL.iter().filter(|(of, _)| settings.side == Side::Consumer && *of != protocol);
     let set = others.flat_map(|(_, ids)| *ids).filter(|id| settings.is_set(**id));
     set.map(|id| conflict(settings, *id, "does not go with", KeyId::GroupProtocol)).collect()
+}
+
+/// A transaction is delivered as a whole or not at all, and cannot go on in a new connection.
+fn resilience(settings: &Settings) -> Option<Mistake> {
+    let resilient = settings.bool(KeyId::Resilient);
+    if settings.is_set(KeyId::SpoolDir) && !resilient {
+        return Some(conflict(settings, KeyId::SpoolDir, "does not go with", KeyId::Resilient));
+    }
+    let transactional = settings.side == Side::Producer && settings.is_set(KeyId::TransactionalId);
+    let both = resilient && transactional;
+    both.then(|| conflict(settings, KeyId::TransactionalId, "does not go with", KeyId::Resilient))
 }
 
 fn idempotence(settings: &Settings) -> Option<Mistake> {

@@ -1,6 +1,7 @@
 //! Values: parsing what was typed by the kind of its key, and saying what would have been right.
 
-use super::keys::{Key, Kind};
+use super::keys::{self, Key, Kind};
+use crate::units;
 
 /// A value in canonical form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub(super) fn parse(key: &Key, scale: i64, typed: &str) -> Result<Value, String>
         Kind::Choice(choices) => choice(choices, trimmed).map(text).ok_or_else(|| wrong(key, scale, typed)),
         Kind::List(choices) => list(key, choices, trimmed).ok_or_else(|| wrong(key, scale, typed)),
         Kind::Bool => bool(trimmed).ok_or_else(|| wrong(key, scale, typed)),
+        Kind::Size(min, max) => size(trimmed, min, max).ok_or_else(|| wrong(key, scale, typed)),
+        Kind::Seconds(min, max) => seconds(trimmed, min, max).ok_or_else(|| wrong(key, scale, typed)),
         Kind::Int(min, max) | Kind::Millis(min, max) | Kind::Bytes(min, max) => {
             number(trimmed, scale, min, max).ok_or_else(|| wrong(key, scale, typed))
         }
@@ -77,6 +80,19 @@ fn number(typed: &str, scale: i64, min: i64, max: i64) -> Option<Value> {
     (min..=max).contains(&number).then(|| Value { text: number.to_string(), number })
 }
 
+/// Bytes, with or without a unit.
+fn size(typed: &str, min: i64, max: i64) -> Option<Value> {
+    let number = i64::try_from(units::parse_size(typed).ok()?).ok()?;
+    (min..=max).contains(&number).then(|| Value { text: number.to_string(), number })
+}
+
+/// Seconds, or a duration with its unit; canonical as seconds, the number in milliseconds.
+fn seconds(typed: &str, min: i64, max: i64) -> Option<Value> {
+    let number = i64::try_from(units::parse_duration(typed).ok()?.as_millis()).ok()?;
+    let text = keys::seconds(number).to_string();
+    (min..=max).contains(&number).then_some(Value { text, number })
+}
+
 fn text(text: &str) -> Value {
     Value { text: text.to_owned(), number: 0 }
 }
@@ -102,6 +118,12 @@ fn allowed(key: &Key, scale: i64) -> String {
         Kind::Bool => one_of(&["true", "false"]),
         Kind::Int(min, max) => format!("a whole number from {min} to {max}"),
         Kind::Millis(min, max) => format!("a whole number of milliseconds from {min} to {max}"),
+        Kind::Seconds(min, max) => {
+            format!("a number of seconds from {} to {}", keys::seconds(min), keys::seconds(max))
+        }
+        Kind::Size(min, max) => {
+            format!("a size from {min} to {max}: a number of bytes, or one with a unit, as 16MiB")
+        }
         Kind::Bytes(min, max) => {
             let unit = if scale == 1 { "bytes" } else { "KiB" };
             format!("a whole number of {unit} from {} to {}", min.div_euclid(scale), max.div_euclid(scale))
@@ -154,6 +176,21 @@ mod tests {
     }
 
     #[test]
+    fn seconds_have_fractions_and_sizes_have_units() {
+        for (id, typed, text, number) in [
+            (KeyId::ReconnectInterval, "2.5", "2.5", 2500),
+            (KeyId::ReconnectInterval, "60", "60", 60_000),
+            (KeyId::DrainTimeout, "250ms", "0.25", 250),
+            (KeyId::DrainTimeout, "0", "0", 0),
+            (KeyId::BufferMaxBytes, "16MiB", "16777216", 16 << 20),
+            (KeyId::BufferMaxBytes, "2048", "2048", 2048),
+        ] {
+            let value = parse(id.key(), 1, typed).unwrap();
+            assert_eq!((value.text.as_str(), value.number), (text, number), "{typed}");
+        }
+    }
+
+    #[test]
     fn wrong_values_are_told_with_what_is_allowed_and_the_unit() {
         for (id, scale, typed, expected) in [
             (KeyId::Acks, 1, "2", "\"2\" is not all, 1 or 0"),
@@ -167,6 +204,8 @@ mod tests {
                 "9223372036854775807",
                 "\"9223372036854775807\" is not a whole number of KiB from 1 to 2147483647",
             ),
+            (KeyId::ReconnectInterval, 1, "-1", "\"-1\" is not a number of seconds from 0.01 to 86400"),
+            (KeyId::ReconnectInterval, 1, "nan", "\"nan\" is not a number of seconds from 0.01 to 86400"),
             (KeyId::GroupId, 1, " ", "\" \" is not a name: it is empty"),
             (
                 KeyId::BootstrapServers,

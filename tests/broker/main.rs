@@ -27,6 +27,7 @@ mod offsets;
 mod peers;
 mod process;
 mod publish;
+mod resilience;
 mod restart;
 mod settings;
 mod signals;
@@ -85,6 +86,7 @@ const PER_LIBRARY: &[&[PerLibrary]] = &[
     cross::TRIALS,
     settings::TRIALS,
     restart::TRIALS,
+    resilience::TRIALS,
     groups::TRIALS,
     members::TRIALS,
     changes::TRIALS,

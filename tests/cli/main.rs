@@ -9,6 +9,7 @@ mod files;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod libraries;
+mod resilience;
 mod settings;
 mod structure;
 #[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]

@@ -38,7 +38,7 @@ impl Config {
             terms: terms(settings)?,
             reset: Reset::of(settings, true),
             isolation: config::isolation(settings),
-            patience: settings.duration(KeyId::SocketTimeout),
+            patience: settings.patience(),
         })
     }
 }

@@ -2,16 +2,18 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use super::native::{Client, Code, Event, Outbox, QUEUE_FULL, Queue, Report, Role, TIMESTAMP_ZERO, Topic};
+use super::native::{
+    Client, Code, Event, Kept, Outbox, QUEUE_FULL, Queue, Report, Role, TIMESTAMP_ZERO, Topic,
+};
 use super::split::Split;
 use super::{Health, TOPIC_WAIT, config, connect, errors, partitions_of, serve};
 use crate::backends::{
-    Error, ErrorKind, Fate, Log, PublishPlan, Publisher, ReportSink, Result, Waker,
+    Error, ErrorKind, Fate, Log, Notice, PublishPlan, Publisher, ReportSink, Result, Waker,
     too_large as larger_than_allowed, unknown_partition, unknown_topic,
 };
-use crate::record::Batch;
+use crate::record::{Batch, RecordRef};
 use crate::settings::{KeyId, Settings, Side};
 
 /// The broker's MESSAGE_TOO_LARGE, and librdkafka's for a record that is too large by itself.
@@ -156,9 +158,41 @@ struct Carried {
     transaction: Option<Transaction>,
 }
 
+/// Whether the brokers are there, as far as librdkafka tells: it says when the last one is gone, and never that
+/// one is back, which an acknowledgement shows.
+#[derive(Debug, Default)]
+struct Contact {
+    lost: Option<(Instant, SystemTime)>,
+    /// The trouble told last.
+    told: String,
+}
+
+/// What all brokers together are called.
+const ALL: &str = "the brokers";
+
+impl Contact {
+    /// Tells what has come up since the last time; `answered` if anything was acknowledged.
+    fn tell(&mut self, health: &mut Health, answered: bool, sink: &mut dyn ReportSink) {
+        let trouble = health.trouble.take().map(|trouble| super::plain_reason(&trouble));
+        if answered && let Some((since, _)) = self.lost.take() {
+            self.told.clear();
+            sink.notice(&Notice::Back { place: ALL.to_owned(), after: since.elapsed() });
+        }
+        if std::mem::take(&mut health.all_down) && self.lost.is_none() {
+            self.lost = Some((Instant::now(), SystemTime::now()));
+            let why = trouble.unwrap_or_else(|| "no broker can be reached".to_owned());
+            sink.notice(&Notice::Lost { place: ALL.to_owned(), why });
+        } else if let Some(trouble) = trouble.filter(|trouble| self.lost.is_none() && *trouble != self.told) {
+            sink.warn(&trouble);
+            self.told = trouble;
+        }
+    }
+}
+
 #[derive(Debug)]
 struct RdkafkaPublisher {
     carried: Carried,
+    contact: Contact,
     first_answer: Option<FirstAnswer>,
     outbox: Outbox,
     queue: Arc<Queue>,
@@ -195,6 +229,7 @@ pub(crate) fn open_publisher(settings: &Settings, plan: &PublishPlan) -> Result<
     let first_answer = settings.bool(KeyId::EnableIdempotence).then(FirstAnswer::new);
     Ok(Box::new(RdkafkaPublisher {
         carried: Carried { split: Split::default(), transaction },
+        contact: Contact::default(),
         first_answer,
         outbox: Outbox::new(client.clone(), topic),
         queue,
@@ -229,7 +264,8 @@ impl RdkafkaPublisher {
         let (receipts, max_request) = (self.receipts, self.max_request);
         let carried = std::mem::take(&mut self.carried);
         let topic = Arc::clone(&self.topic);
-        Teller { sink, carried, topic, receipts, max_request, delivered: 0, payload: 0 }
+        let since = self.contact.lost.map(|(_, since)| since);
+        Teller { sink, carried, topic, receipts, max_request, since, delivered: 0, payload: 0 }
     }
 
     /// Asks the brokers again if the first answer is overdue; returns how long may be waited until
@@ -257,14 +293,14 @@ impl RdkafkaPublisher {
     }
 
     /// Serves one event, waiting up to `wait` for it; false when there was none.
-    fn serve_one(&mut self, wait: Duration, tell: &mut Teller<'_>) -> bool {
+    fn serve_one(&mut self, wait: Duration, tell: &mut dyn FnMut(&Report<'_>)) -> bool {
         let event = self.queue.poll(wait);
         if matches!(event, Event::None) {
             return false;
         }
         if let Some(Event::Delivered(event)) = serve(event, &mut self.health, &self.log) {
             self.first_answer = None;
-            self.outbox.reports(&event, |report| tell.tell(report));
+            self.outbox.reports(&event, tell);
         }
         true
     }
@@ -346,17 +382,20 @@ impl Publisher for RdkafkaPublisher {
         let wait = self.ask_before(wait);
         let mut tell = self.told(sink);
         self.outbox.rejections(|report| tell.tell(report));
-        let mut more = self.serve_one(wait, &mut tell);
+        let mut more = self.serve_one(wait, &mut |report| tell.tell(report));
         while more {
-            more = self.serve_one(Duration::ZERO, &mut tell);
+            more = self.serve_one(Duration::ZERO, &mut |report| tell.tell(report));
         }
         self.resend(&mut tell);
+        let answered = tell.delivered > 0;
         self.carried = tell.finish();
-        if let Some(trouble) = self.health.trouble.take() {
-            sink.warn(&super::plain_reason(&trouble));
-        }
+        self.contact.tell(&mut self.health, answered, sink);
         self.fatal()?;
         Ok(self.owed())
+    }
+
+    fn flush(&mut self) {
+        self.client.flush(FLUSH_SLICE);
     }
 
     fn close(mut self: Box<Self>, deadline: &dyn Fn() -> Instant, sink: &mut dyn ReportSink) -> Result<()> {
@@ -368,10 +407,13 @@ impl Publisher for RdkafkaPublisher {
         if self.owed() > 0 {
             self.client.purge();
             let limit = Instant::now() + PURGE_WAIT;
-            let mut tell = self.told(sink);
+            let (mut tell, mut left) = (self.told(sink), Vec::new());
             while self.outbox.in_flight() > 0 && Instant::now() < limit {
-                self.serve_one(Duration::from_millis(100), &mut tell);
+                self.serve_one(Duration::from_millis(100), &mut |report| left.push(report.keep()));
             }
+            // It gives back what is in its queue before what is in flight.
+            left.sort_unstable_by_key(Kept::place);
+            left.iter().for_each(|left| tell.tell(&left.report()));
             for (batch, index) in tell.carried.split.give_up() {
                 tell.tell_undelivered(&Report::of(&batch, index, TOO_LARGE));
             }
@@ -389,6 +431,8 @@ struct Teller<'a> {
     topic: Arc<str>,
     receipts: bool,
     max_request: i64,
+    /// Since when no broker is there.
+    since: Option<SystemTime>,
     delivered: u64,
     payload: u64,
 }
@@ -436,6 +480,11 @@ impl Teller<'_> {
                 ErrorKind::UnknownTopic => unknown_topic(r.topic),
                 _ => errors::error(report.code, format!("topic {}", r.topic)),
             };
+            // librdkafka does not tell how often it tried: a refusal, or a doubt, is a try at least.
+            let tried = report.possibly_written || report.code.0 > 0;
+            let error = error.with_attempts(tried.into(), self.since);
+            // librdkafka has a number of its own for an offset that there is not.
+            let r = &RecordRef { offset: -1, ..*r };
             self.sink.undelivered(r, line, report.batch.source(), fate, &error);
         });
     }

@@ -218,7 +218,7 @@ impl RdkafkaSubscriber {
             }
             self.outage.since.get_or_insert_with(Instant::now);
         }
-        let limit = self.settings.duration(KeyId::SocketTimeout);
+        let limit = self.settings.patience();
         if self.outage.since.is_some_and(|since| since.elapsed() > limit) {
             // An idle topic gives no sign of life either: ask before giving up.
             self.client.metadata(None, PROBE_WAIT).map_err(|_| self.outage.health.error(&self.settings))?;

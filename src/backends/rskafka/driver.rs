@@ -22,7 +22,7 @@ use super::convert;
 use super::fault::{Class, Fault};
 use super::queue::{Limits, Parcel, Queue, Take};
 use crate::backends::mailbox::Mailbox;
-use crate::backends::{Error, ErrorKind, Fate};
+use crate::backends::{Error, ErrorKind, Fate, Notice};
 
 /// How sending is done and how long it is tried.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +58,10 @@ pub(super) struct Outcomes {
     pub(super) payload: u64,
     /// Parcels to tell of one by one.
     pub(super) told: Vec<Outcome>,
+    /// Records sent again that may have been written before.
+    pub(super) resent: u64,
+    /// Changes of connections.
+    pub(super) notices: Vec<Notice>,
 }
 
 /// What became of one parcel.
@@ -90,6 +94,8 @@ struct Attempt {
     unknown_since: Option<Instant>,
     /// An earlier try may have written it.
     in_doubt: bool,
+    /// When the first try failed.
+    failed: Option<SystemTime>,
 }
 
 type Answer = (Attempt, Result<Vec<i64>, Fault>);
@@ -104,7 +110,7 @@ enum Verdict {
 impl Attempt {
     fn new(parcel: Arc<Parcel>) -> Self {
         let stamp = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64);
-        Self { parcel, stamp, sent: 0, failures: 0, unknown_since: None, in_doubt: false }
+        Self { parcel, stamp, sent: 0, failures: 0, unknown_since: None, in_doubt: false, failed: None }
     }
 
     /// Time left for it; `None` when there is none.
@@ -117,6 +123,7 @@ impl Attempt {
     /// What to do after this fault.
     fn judge(&mut self, fault: &Fault, config: &SendConfig, now: Instant) -> Verdict {
         self.failures += 1;
+        self.failed.get_or_insert_with(SystemTime::now);
         self.in_doubt |= fault.class == Class::RetryInDoubt;
         self.parcel.in_doubt.store(self.in_doubt, Ordering::Release);
         if fault.class == Class::TooLarge && self.parcel.records > 1 {
@@ -138,7 +145,8 @@ impl Attempt {
     fn split(&self) -> [Self; 2] {
         self.parcel.halves().map(|half| {
             half.in_doubt.store(self.in_doubt, Ordering::Release);
-            Self { stamp: self.stamp, in_doubt: self.in_doubt, ..Self::new(Arc::new(half)) }
+            let (in_doubt, failed) = (self.in_doubt, self.failed);
+            Self { stamp: self.stamp, in_doubt, failed, ..Self::new(Arc::new(half)) }
         })
     }
 }
@@ -150,6 +158,8 @@ pub(super) struct Driver {
     queue: Arc<Queue>,
     calls: Calls<Answer>,
     link: Option<Link>,
+    /// Since when there is none that works.
+    lost: Option<Instant>,
     /// Ends when the parcel being filled is due.
     linger: Option<Pin<Box<Sleep>>>,
 }
@@ -161,7 +171,7 @@ enum Step {
 
 impl Driver {
     pub(super) fn new(shared: Arc<Shared>, queue: Arc<Queue>) -> Self {
-        Self { shared, queue, calls: Calls::default(), link: None, linger: None }
+        Self { shared, queue, calls: Calls::default(), link: None, lost: None, linger: None }
     }
 
     /// Runs until the runtime ends.
@@ -237,6 +247,9 @@ impl Driver {
                 return (attempt, Err(Fault::new(Class::Permanent, ErrorKind::TimedOut, "not sent in time")));
             };
             attempt.sent += 1;
+            if attempt.in_doubt {
+                shared.outcomes.put(|outcomes| outcomes.resent += attempt.parcel.records as u64);
+            }
             attempt.parcel.in_doubt.store(true, Ordering::Release);
             let limit = left.min(shared.cluster.config.request_timeout);
             let records = convert::records(&attempt.parcel, attempt.stamp);
@@ -318,19 +331,38 @@ impl Driver {
     /// Waits before the next try, and makes it on a new connection unless the broker itself
     /// answered.
     async fn pause(&mut self, attempt: &Attempt, fault: &Fault) {
-        let config = &self.shared.config;
+        let config = self.shared.config;
         let range = if fault.keeps_link { config.retry } else { self.shared.cluster.config.reconnect };
-        if !fault.keeps_link
-            && let Some(link) = self.link.take()
-        {
-            self.shared.cluster.unlink(&link).await;
+        if !fault.keeps_link {
+            self.went_down(fault);
+            if let Some(link) = self.link.take() {
+                self.shared.cluster.unlink(&link).await;
+            }
         }
         let wait = pause(attempt.failures.saturating_sub(1), range);
-        let left = attempt.left(config, Instant::now()).unwrap_or_default();
+        let left = attempt.left(&config, Instant::now()).unwrap_or_default();
         sleep(wait.min(left)).await;
     }
 
-    fn delivered(&self, attempt: &Attempt, offsets: Vec<i64>) {
+    /// Tells the user once that the leader does not answer.
+    fn went_down(&mut self, fault: &Fault) {
+        if self.lost.is_none() && fault.may_pass() {
+            self.lost = Some(Instant::now());
+            let place = self.queue.to_string();
+            let why = format!("{place}: {}", fault.message);
+            self.shared.outcomes.put(|outcomes| outcomes.notices.push(Notice::Lost { place, why }));
+        }
+    }
+
+    fn came_back(&mut self) {
+        if let Some(since) = self.lost.take() {
+            let notice = Notice::Back { place: self.queue.to_string(), after: since.elapsed() };
+            self.shared.outcomes.put(|outcomes| outcomes.notices.push(notice));
+        }
+    }
+
+    fn delivered(&mut self, attempt: &Attempt, offsets: Vec<i64>) {
+        self.came_back();
         let parcel = &attempt.parcel;
         if !self.queue.settle(parcel) {
             return;
@@ -355,7 +387,8 @@ impl Driver {
             return;
         }
         self.shared.limits.give_back(&parcel);
-        let result = Err((fate, fault.error(&self.queue)));
+        let error = fault.error(&self.queue).with_attempts(attempt.sent, attempt.failed);
+        let result = Err((fate, error));
         let outcome = Outcome { queue: Arc::clone(&self.queue), parcel, result };
         self.shared.outcomes.put(|outcomes| outcomes.told.push(outcome));
     }

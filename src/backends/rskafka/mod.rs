@@ -142,7 +142,7 @@ impl SubscribeConfig {
                 min_bytes: bytes(settings, KeyId::FetchMinBytes),
                 max_wait: settings.duration(KeyId::FetchMaxWait),
                 reset: Reset::of(settings, grouped),
-                give_up: settings.duration(KeyId::SocketTimeout),
+                give_up: settings.patience(),
             },
             max_poll: size(settings, KeyId::MaxPollRecords),
         }

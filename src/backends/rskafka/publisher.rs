@@ -139,6 +139,10 @@ impl RskafkaPublisher {
     }
 
     fn tell_all(&mut self, outcomes: Outcomes, sink: &mut dyn ReportSink) {
+        outcomes.notices.iter().for_each(|notice| sink.notice(notice));
+        if outcomes.resent > 0 {
+            sink.resent(outcomes.resent);
+        }
         if outcomes.delivered > 0 {
             self.owed -= outcomes.delivered as usize;
             sink.delivered(outcomes.delivered, outcomes.payload);
@@ -216,6 +220,10 @@ impl Publisher for RskafkaPublisher {
         let outcomes = self.shared.outcomes.take(wait);
         self.tell_all(outcomes, sink);
         Ok(self.owed)
+    }
+
+    fn flush(&mut self) {
+        self.router.queues().iter().for_each(|queue| queue.flush());
     }
 
     fn close(mut self: Box<Self>, deadline: &dyn Fn() -> Instant, sink: &mut dyn ReportSink) -> Result<()> {

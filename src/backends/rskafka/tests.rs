@@ -9,7 +9,7 @@ use ::rdkafka::producer::DefaultProducerContext;
 use ::rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr as Code};
 
 use super::*;
-use crate::backends::{At, Fate, Offsets, RecordSink, ReportSink, TopicPartition, Topics};
+use crate::backends::{At, Fate, Notice, Offsets, RecordSink, ReportSink, TopicPartition, Topics};
 use crate::record::{Batch, RecordRef, Slice, Span};
 
 type Mock = MockCluster<'static, DefaultProducerContext>;
@@ -92,6 +92,12 @@ struct Books {
 
 impl ReportSink for Books {
     fn aborted(&mut self, _: u64) {}
+    fn resent(&mut self, _: u64) {}
+
+    fn notice(&mut self, _: &Notice) {}
+
+    fn spooled(&mut self, _: u64, _: u64) {}
+
     fn warn(&mut self, _: &str) {}
     fn delivered(&mut self, records: u64, payload: u64) {
         self.delivered += records;

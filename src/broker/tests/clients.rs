@@ -13,8 +13,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::*;
 use crate::backends::{
-    At, Chosen, Error as ClientError, Fate, Log as ClientLog, Offsets, PublishPlan, RecordSink, ReportSink,
-    SubscribePlan, Subscriber, TopicPartition, Topics, open_publisher, open_subscriber,
+    At, Chosen, Error as ClientError, Fate, Log as ClientLog, Notice, Offsets, PublishPlan, RecordSink,
+    ReportSink, SubscribePlan, Subscriber, TopicPartition, Topics, open_publisher, open_subscriber,
 };
 use crate::record::{Batch, RecordRef, Slice, Span};
 use crate::settings::{Library, Settings, Side};
@@ -38,6 +38,12 @@ impl ReportSink for Books {
         self.undelivered.push(error.to_string());
     }
     fn aborted(&mut self, _: u64) {}
+    fn resent(&mut self, _: u64) {}
+
+    fn notice(&mut self, _: &Notice) {}
+
+    fn spooled(&mut self, _: u64, _: u64) {}
+
     fn warn(&mut self, _: &str) {}
 }
 

@@ -11,7 +11,8 @@ use super::load::Maker;
 use super::schedule::Schedule;
 use super::shared::{Glance, Interval, Shared};
 use super::tagged::Tag;
-use crate::backends::{Error, ErrorKind, Fate, Publisher, ReportSink, Result};
+use crate::backends::{Error, ErrorKind, Fate, Notice, Publisher, ReportSink, Result};
+use crate::commands::tell;
 use crate::console;
 use crate::record::{Batch, RecordRef};
 use crate::stop::Stop;
@@ -338,6 +339,17 @@ impl ReportSink for Acks {
     fn aborted(&mut self, records: u64) {
         self.undelivered += records;
         self.failure.get_or_insert(ErrorKind::NotCommitted);
+    }
+
+    /// The checker sees which of them came twice.
+    fn resent(&mut self, _: u64) {}
+
+    fn notice(&mut self, notice: &Notice) {
+        tell(notice);
+    }
+
+    fn spooled(&mut self, kept: u64, damaged: u64) {
+        self.undelivered += kept + damaged;
     }
 
     fn warn(&mut self, message: &str) {

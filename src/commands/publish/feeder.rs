@@ -13,9 +13,6 @@ use crate::input::Reader;
 use crate::record::Batch;
 use crate::stop::Stop;
 
-/// Batches read ahead of the publisher.
-const AHEAD: usize = 4;
-
 /// What is read, and what it was read into.
 #[derive(Debug)]
 pub(super) struct Feeder {
@@ -36,7 +33,8 @@ enum Reading {
 }
 
 impl Feeder {
-    /// Starts reading these inputs, one after the other. `waker` is called for everything handed over.
+    /// Starts reading these inputs, one after the other, `ahead` batches before they are taken. `waker` is called
+    /// for everything handed over.
     ///
     /// # Errors
     /// When the thread cannot be started.
@@ -44,14 +42,16 @@ impl Feeder {
         inputs: Vec<Input>,
         reader: Reader,
         limits: Limits,
+        ahead: usize,
         stop: Stop,
         waker: Waker,
     ) -> Result<Self> {
-        let (empty, empties) = sync_channel(AHEAD);
+        let (empty, empties) = sync_channel(ahead);
         let in_turn = inputs.iter().all(Input::is_ready);
         let batching = if in_turn { Batching::EachRead } else { Batching::Full };
         let source = Source::new(inputs, reader, limits, batching, stop, empties);
-        let reading = if in_turn { Reading::InTurn(Box::new(source)) } else { ahead(source, waker)? };
+        let reading =
+            if in_turn { Reading::InTurn(Box::new(source)) } else { read_ahead(source, ahead, waker)? };
         Ok(Self { reading, next: None, empty, lent: VecDeque::new() })
     }
 
@@ -97,8 +97,8 @@ impl Feeder {
 pub(super) struct Ended;
 
 /// Starts a thread that reads ahead.
-fn ahead(mut source: Source, waker: Waker) -> Result<Reading> {
-    let (to, fed) = sync_channel(AHEAD);
+fn read_ahead(mut source: Source, ahead: usize, waker: Waker) -> Result<Reading> {
+    let (to, fed) = sync_channel(ahead);
     let body = move || {
         while let Some(fed) = source.next()
             && to.send(fed).is_ok()

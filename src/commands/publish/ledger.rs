@@ -1,21 +1,21 @@
 //! The books of a publishing run: what became of every record that was read.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 
-use crate::backends::{self, ErrorKind, Fate, ReportSink};
-use crate::commands::Exit;
+use crate::backends::{self, ErrorKind, Fate, Notice, ReportSink};
 use crate::commands::output::{Output, plain};
+use crate::commands::{Exit, tell};
 use crate::console;
 use crate::format::{Envelope, Failure};
 use crate::input::Bad;
+use crate::private;
 use crate::record::{Batch, NoHeaders, RecordRef, TimestampType};
 use crate::units;
 
@@ -51,6 +51,11 @@ pub(super) struct Ledger {
     failed: u64,
     unknown: u64,
     bad: u64,
+    /// Sent again, though an earlier try may have written them.
+    resent: u64,
+    /// Left in the spool for the next run, and found damaged there.
+    kept: u64,
+    damaged: u64,
     /// The kind that all failures so far share.
     kind: Option<ErrorKind>,
     mixed: bool,
@@ -74,6 +79,9 @@ impl Ledger {
             failed: 0,
             unknown: 0,
             bad: 0,
+            resent: 0,
+            kept: 0,
+            damaged: 0,
             kind: None,
             mixed: false,
             failed_to: failed_to.map(FailedFile::open).transpose()?,
@@ -87,6 +95,17 @@ impl Ledger {
     /// What the signal thread may read.
     pub(super) fn counts(&self) -> Arc<Counts> {
         Arc::clone(&self.counts)
+    }
+
+    /// Writes out what is in the failed file's buffer, for a run that is left at once.
+    pub(super) fn rescue(&self) -> impl Fn() + Send + use<> {
+        let file = self.failed_to.as_ref().map(|failed| Arc::clone(&failed.file));
+        move || {
+            if let Some(mut file) = file.as_ref().and_then(|file| file.try_lock().ok()) {
+                // There is nobody left to tell.
+                let _ = file.flush();
+            }
+        }
     }
 
     /// Records acknowledged so far.
@@ -108,7 +127,8 @@ impl Ledger {
             value: Some(&bad.raw),
             headers: &NoHeaders,
         };
-        self.keep(&record, bad.line, bad.source.as_deref(), &bad.reason);
+        let error = backends::Error::new(ErrorKind::BadRecord, bad.reason.as_str());
+        self.keep(&record, bad.line, bad.source.as_deref(), Fate::Failed, &error);
     }
 
     /// Books records that were read and never sent.
@@ -143,7 +163,7 @@ impl Ledger {
     /// The exit code that the records lead to.
     pub(super) fn exit(&self) -> Exit {
         if self.failed + self.unknown == 0 {
-            return if self.bad == 0 { Exit::Done } else { Exit::Undelivered };
+            return if self.bad + self.kept + self.damaged == 0 { Exit::Done } else { Exit::Undelivered };
         }
         match self.kind().map(Exit::from) {
             Some(exit @ (Exit::Unreachable | Exit::Refused | Exit::UnknownTopic)) => exit,
@@ -162,10 +182,24 @@ impl Ledger {
     }
 
     /// Writes a record to the failed file.
-    fn keep(&mut self, record: &RecordRef<'_>, line: u64, source: Option<&str>, error: &str) {
-        let Some(file) = &mut self.failed_to else { return };
+    fn keep(
+        &mut self,
+        record: &RecordRef<'_>,
+        line: u64,
+        source: Option<&str>,
+        fate: Fate,
+        error: &backends::Error,
+    ) {
+        let Some(file) = &self.failed_to else { return };
         self.scratch.clear();
-        let failure = Failure { error, line: Some(line), source };
+        let failure = Failure {
+            error: &told(error, fate),
+            line: Some(line),
+            source,
+            attempts: error.attempts(),
+            first_error_at: error.since().unwrap_or_else(SystemTime::now),
+            certain: fate == Fate::Failed,
+        };
         Envelope::default().append_failed(&mut self.scratch, record, &failure);
         if let Err(e) = file.write(&self.scratch) {
             self.trouble.get_or_insert(e);
@@ -179,7 +213,7 @@ impl Ledger {
         {
             self.trouble.get_or_insert(e.to_string());
         }
-        if let Some(file) = &mut self.failed_to
+        if let Some(file) = &self.failed_to
             && let Err(e) = file.flush()
         {
             self.trouble.get_or_insert(e);
@@ -193,9 +227,12 @@ impl Ledger {
     /// The summary for people.
     pub(super) fn text(&self, took: Duration) -> String {
         let failed = self.failed + self.bad;
-        let unknown = if self.unknown > 0 { format!(", {} unknown", self.unknown) } else { String::new() };
+        let some = |n: u64, what: &str| if n > 0 { format!(", {n} {what}") } else { String::new() };
+        let (unknown, resent) = (some(self.unknown, "unknown"), some(self.resent, "sent again"));
+        let (kept, damaged) =
+            (some(self.kept, "kept in the spool"), some(self.damaged, "damaged in the spool"));
         format!(
-            "{} published, {failed} failed{unknown}, {}, {}, {}",
+            "{} published, {failed} failed{unknown}{resent}{kept}{damaged}, {}, {}, {}",
             self.delivered,
             units::human_duration(took),
             units::human_rate(self.delivered, took),
@@ -212,7 +249,10 @@ impl Ledger {
             "failed": self.failed + self.bad,
             "unknown": self.unknown,
             "bad": self.bad,
-            "read": self.delivered + self.failed + self.unknown + self.bad,
+            "sent_again": self.resent,
+            "kept": self.kept,
+            "damaged": self.damaged,
+            "read": self.delivered + self.failed + self.unknown + self.bad + self.kept,
             "bytes": self.payload,
             "seconds": (seconds * 1e6).round() / 1e6,
             "records_per_second": per_second(self.delivered),
@@ -272,9 +312,8 @@ impl ReportSink for Ledger {
         if error.kind() == ErrorKind::TimedOut {
             self.timed_out.get_or_insert_with(|| error.to_string());
         }
-        let unknown = if fate == Fate::Unknown { " (it may be in the topic)" } else { "" };
-        self.name(place(source, line, &format_args!("{error}{unknown}")));
-        self.keep(record, line, source, &format!("{error}{unknown}"));
+        self.name(place(source, line, &told(error, fate)));
+        self.keep(record, line, source, fate, error);
     }
 
     fn aborted(&mut self, records: u64) {
@@ -282,34 +321,60 @@ impl ReportSink for Ledger {
         self.counts.told.fetch_add(records, Ordering::Relaxed);
     }
 
+    fn resent(&mut self, records: u64) {
+        self.resent += records;
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        tell(notice);
+    }
+
+    fn spooled(&mut self, kept: u64, damaged: u64) {
+        (self.kept, self.damaged) = (kept, damaged);
+        self.counts.told.fetch_add(kept, Ordering::Relaxed);
+        if damaged > 0 {
+            console::error(format!("{damaged} records in the spool were damaged and could not be delivered"));
+        }
+    }
+
     fn warn(&mut self, message: &str) {
         console::warn(message);
     }
+}
+
+/// An error, and what it leaves open.
+fn told(error: &backends::Error, fate: Fate) -> String {
+    let unknown = if fate == Fate::Unknown { " (it may be in the topic)" } else { "" };
+    format!("{error}{unknown}")
 }
 
 /// The file of undelivered records: one envelope a line.
 #[derive(Debug)]
 struct FailedFile {
     path: PathBuf,
-    file: BufWriter<File>,
+    /// Shared with the thread that leaves at once.
+    file: Arc<Mutex<BufWriter<File>>>,
 }
 
 impl FailedFile {
-    /// Opened for appending: what an earlier run left there is somebody's data. Only its owner may
-    /// read it, since records can be secret.
+    /// Opened for appending: what an earlier run left there is somebody's data.
     fn open(path: &Path) -> Result<Self> {
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+        let file = private::options(path).create(true).append(true).open(path);
         let file = file.map_err(|e| anyhow::anyhow!("--failed-to {}: {}", path.display(), plain(&e)))?;
-        Ok(Self { path: path.to_owned(), file: BufWriter::new(file) })
+        Ok(Self { path: path.to_owned(), file: Arc::new(Mutex::new(BufWriter::new(file))) })
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
-        let written = self.file.write_all(bytes);
+    fn lock(&self) -> MutexGuard<'_, BufWriter<File>> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<(), String> {
+        let written = self.lock().write_all(bytes);
         written.map_err(|e| self.named(&e))
     }
 
-    fn flush(&mut self) -> Result<(), String> {
-        let flushed = self.file.flush();
+    fn flush(&self) -> Result<(), String> {
+        let flushed = self.lock().flush();
         flushed.map_err(|e| self.named(&e))
     }
 

@@ -31,11 +31,12 @@ use crate::input::Reader;
 use crate::record::Batch;
 use crate::settings::KeyId;
 use crate::stop::Stop;
+use crate::units;
 
+/// Batches read ahead of the publisher.
+const AHEAD: usize = 4;
 /// The longest single wait: everything that matters wakes it earlier.
 const IDLE: Duration = Duration::from_secs(1);
-/// How long an interrupted run may go on delivering what was read.
-const DRAIN: Duration = Duration::from_secs(30);
 /// Beyond `delivery.timeout.ms`, for the last answers to be told.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -45,10 +46,11 @@ pub(super) fn run(args: &PublishArgs, context: &Context) -> Result<Exit> {
     let mut chosen = context.choose(Purpose::Publish)?;
     plan.check_headers(chosen.library)?;
     let inputs = plan.open_inputs()?;
-    if let Some(path) = &args.failed_to {
+    let failed_to = chosen.settings.text(KeyId::FailedFile).map(Path::new);
+    if let Some(path) = failed_to {
         refuse_own_tail(&inputs, path)?;
     }
-    let mut ledger = Ledger::new(plan.topic.as_deref(), args.failed_to.as_deref(), args.receipts)?;
+    let mut ledger = Ledger::new(plan.topic.as_deref(), failed_to, args.receipts)?;
 
     let open = PublishPlan {
         topic: plan.topic.clone(),
@@ -62,7 +64,10 @@ pub(super) fn run(args: &PublishArgs, context: &Context) -> Result<Exit> {
     let reader = Reader::new(plan.spec.clone(), largest);
     arm(&context.stop, &ledger, publisher.waker());
     let start = Instant::now();
-    let feeder = Feeder::start(inputs, reader, plan.limits, context.stop.clone(), publisher.waker())?;
+    let resilient = settings.bool(KeyId::Resilient);
+    // A resilient run holds as much as its buffer is for, and no more.
+    let ahead = if resilient { 1 } else { AHEAD };
+    let feeder = Feeder::start(inputs, reader, plan.limits, ahead, context.stop.clone(), publisher.waker())?;
     let tee = if args.tee { Some(Tee::new(plan.delimiter.clone(), plan.topic.as_deref())?) } else { None };
     let mut run = Run {
         feeder,
@@ -72,8 +77,10 @@ pub(super) fn run(args: &PublishArgs, context: &Context) -> Result<Exit> {
         progress: progress(),
         pending: None,
         end: End::No,
-        drain_until: None,
+        drain: Drain::new(settings.duration(KeyId::DrainTimeout)),
         skip_bad: plan.limits.skip_bad,
+        overhang: if settings.is_set(KeyId::SpoolDir) { Overhang::IsSpooled } else { Overhang::Fails },
+        patience: if resilient { Patience::OfPublisher } else { Patience::OfRecord },
         stop: &context.stop,
     };
     let ended = run.pump(&mut ledger);
@@ -126,6 +133,7 @@ fn arm(stop: &Stop, ledger: &Ledger, waker: backends::Waker) {
     let counts = ledger.counts();
     stop.arm(move || format!("left at once: {} records read are not known to be delivered", counts.open()));
     stop.on_stop(move || waker());
+    stop.on_leave(ledger.rescue());
 }
 
 /// A line on a terminal that shows that something happens; none elsewhere.
@@ -164,10 +172,27 @@ struct Run<'a> {
     progress: ProgressBar,
     pending: Option<Pending>,
     end: End,
-    /// When an interrupted run gives up.
-    drain_until: Option<Instant>,
+    drain: Drain,
     skip_bad: bool,
+    patience: Patience,
+    overhang: Overhang,
     stop: &'a Stop,
+}
+
+/// What becomes of records that were read and not sent when the run gives up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Overhang {
+    Fails,
+    IsSpooled,
+}
+
+/// Whose time decides that no broker is there any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// Any record's that could not be delivered in it.
+    OfRecord,
+    /// The publisher's, which says so itself; a record alone may have been for a partition without a leader.
+    OfPublisher,
 }
 
 impl Run<'_> {
@@ -184,7 +209,9 @@ impl Run<'_> {
                 self.flush(ledger);
             }
             self.publisher.poll(wait, ledger)?;
-            ledger.gone()?;
+            if self.patience == Patience::OfRecord {
+                ledger.gone()?;
+            }
             if !self.progress.is_hidden() {
                 self.progress.set_message(format!("{} records published", ledger.delivered()));
             }
@@ -193,14 +220,11 @@ impl Run<'_> {
 
     /// An interrupted run has only so long to deliver what was read.
     fn check_drain(&mut self) -> backends::Result<()> {
-        if self.stop.signal().is_none() {
+        if self.stop.signal().is_none() || Instant::now() < self.drain.until() {
             return Ok(());
         }
-        let until = *self.drain_until.get_or_insert_with(|| Instant::now() + DRAIN);
-        if Instant::now() < until {
-            return Ok(());
-        }
-        let text = format!("interrupted, and not delivered within {} s", DRAIN.as_secs());
+        let text =
+            format!("interrupted, and not delivered within {}", units::human_duration(self.drain.timeout));
         Err(backends::Error::new(backends::ErrorKind::TimedOut, text))
     }
 
@@ -209,7 +233,12 @@ impl Run<'_> {
         self.stop.end();
         loop {
             if let Some(Pending { batch, at }) = self.pending.take() {
-                ledger.abandoned(&batch, at, error);
+                let spooled = match self.overhang {
+                    Overhang::Fails => 0,
+                    // Without one, it fails after all.
+                    Overhang::IsSpooled => self.publisher.send(&batch, at..batch.len()).unwrap_or(0),
+                };
+                ledger.abandoned(&batch, at + spooled, error);
             }
             if !self.take_waiting(ledger) {
                 return;
@@ -288,15 +317,12 @@ impl Run<'_> {
 
     /// Waits for the outcome of everything that was sent.
     fn finish(self, ledger: &mut Ledger, timeout: Duration) -> (End, backends::Result<()>) {
-        let Self { publisher, progress, mut tee, end, drain_until, stop, .. } = self;
+        let Self { publisher, progress, mut tee, end, drain, stop, patience, .. } = self;
         let start = Instant::now();
-        let drain_until = Cell::new(drain_until);
         let deadline = || match stop.signal() {
+            None if patience == Patience::OfPublisher => Instant::now() + timeout + GRACE,
             None => start + timeout + GRACE,
-            Some(_) => drain_until.get().unwrap_or_else(|| {
-                drain_until.set(Some(Instant::now() + DRAIN));
-                Instant::now() + DRAIN
-            }),
+            Some(_) => drain.until(),
         };
         let closed = publisher.close(&deadline, ledger);
         progress.finish_and_clear();
@@ -305,6 +331,25 @@ impl Run<'_> {
         }
         let end = if end == End::No { End::Input } else { end };
         (end, closed)
+    }
+}
+
+/// How long an interrupted run may go on delivering what was read.
+struct Drain {
+    timeout: Duration,
+    until: Cell<Option<Instant>>,
+}
+
+impl Drain {
+    fn new(timeout: Duration) -> Self {
+        Self { timeout, until: Cell::new(None) }
+    }
+
+    /// When it gives up, counted from when this is asked first.
+    fn until(&self) -> Instant {
+        let until = self.until.get().unwrap_or_else(|| Instant::now() + self.timeout);
+        self.until.set(Some(until));
+        until
     }
 }
 

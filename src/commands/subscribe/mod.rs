@@ -16,9 +16,7 @@ use self::plan::Plan;
 use self::positions::{NO_STOP, Positions};
 use self::printer::Printer;
 use super::{Context, Exit, library_log};
-use crate::backends::{
-    self, Error, ErrorKind, Purpose, Status, SubscribePlan, Subscriber, TopicPartition, Topics,
-};
+use crate::backends::{self, Error, ErrorKind, Purpose, SubscribePlan, Subscriber, TopicPartition, Topics};
 use crate::cli::SubscribeArgs;
 use crate::console;
 use crate::offset::Bound;
@@ -174,20 +172,24 @@ impl Follow {
             return Ok(());
         }
         self.looked = Instant::now();
-        let found = match subscriber.partitions(&self.topics) {
-            Ok(found) => found,
+        match self.look_now(subscriber, positions) {
             // It is asked again; the reading itself tells when no broker is left.
-            Err(e) if e.status() == Status::Temporary || e.kind() == ErrorKind::Unreachable => return Ok(()),
-            Err(e) => return Err(e),
-        };
+            Err(e) if e.may_pass() => Ok(()),
+            looked => looked,
+        }
+    }
+
+    fn look_now(&self, subscriber: &mut dyn Subscriber, positions: &mut Positions) -> backends::Result<()> {
+        let found = subscriber.partitions(&self.topics)?;
         let wanted = |tp: &TopicPartition| self.partitions.as_ref().is_none_or(|p| p.contains(&tp.partition));
         let new: Vec<_> = found.into_iter().filter(|tp| wanted(tp) && !positions.has(tp)).collect();
         let places: Vec<_> = new.iter().map(|tp| (tp.clone(), backends::At::Earliest)).collect();
         let starts: Vec<_> = new.into_iter().zip(subscriber.list_offsets(&places)?).collect();
+        subscriber.assign(&starts)?;
         for (tp, _) in &starts {
             positions.add(tp.clone(), NO_STOP, true);
         }
-        subscriber.assign(&starts)
+        Ok(())
     }
 }
 

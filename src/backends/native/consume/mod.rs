@@ -97,7 +97,7 @@ fn rules(settings: &Settings, grouped: bool, max_answer: usize) -> Rules {
         partition_bytes: of_one,
         max_batch: i32::try_from(max_answer - MARGIN).unwrap_or(i32::MAX),
         reset: Reset::of(settings, grouped),
-        patience: (TOPIC_WAIT, settings.duration(KeyId::SocketTimeout)),
+        patience: (TOPIC_WAIT, settings.patience()),
         pause: (pause, PAUSE_MAX.max(pause)),
         nearer_for: settings.duration(KeyId::MetadataMaxAge),
     }

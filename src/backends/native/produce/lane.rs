@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::fault::{Class, Fault, Leaders};
 use super::parcel::{Content, Filled, Parcel};
@@ -77,6 +77,8 @@ pub(super) struct Effects {
     pub(super) settled: Vec<Settled>,
     /// Leaders are to be asked for again.
     pub(super) refresh: bool,
+    /// Records to be sent again that may have been written, and that nobody will know from new ones.
+    pub(super) resent: u64,
     /// Nothing that is sent will be taken any more.
     pub(super) fatal: Option<(ErrorKind, String)>,
 }
@@ -124,8 +126,15 @@ pub(super) struct Lane {
     not_before: Option<Instant>,
     /// Since when the brokers do not know the topic.
     missing: Option<Instant>,
-    /// The last failure, in words.
-    trouble: Option<(ErrorKind, String)>,
+    trouble: Option<Trouble>,
+}
+
+/// The last failure in words, and when the first one was since anything was delivered.
+#[derive(Debug)]
+struct Trouble {
+    kind: ErrorKind,
+    why: String,
+    since: SystemTime,
 }
 
 impl Lane {
@@ -401,7 +410,12 @@ impl Lane {
                 if let Some(entry) = self.queue.get_mut(at) {
                     entry.in_doubt = true;
                 }
+                let (records, batches) =
+                    (self.queue.get(at).map_or(0, |entry| entry.content.len()), self.queue.len());
                 self.try_again(at, fault, now, tools, effects);
+                if !numbered && self.queue.len() == batches {
+                    effects.resent += records as u64;
+                }
             }
             Class::Fatal => {
                 effects.fatal = Some(fault.reason());
@@ -421,6 +435,9 @@ impl Lane {
         tools: &mut Tools,
         effects: &mut Effects,
     ) {
+        // Whatever becomes of it: this is when it failed first.
+        let (kind, why) = fault.trouble();
+        self.blame(kind, &why);
         let Some(entry) = self.queue.get_mut(at) else { return };
         // A try that never left does not count, nor one that only came too early.
         if fault.was_unsent() || fault.class() == Class::Sequence && at > 0 {
@@ -429,7 +446,6 @@ impl Lane {
         if entry.tries > self.policy.retries {
             return self.fail(at, fault.error(&self.place), effects);
         }
-        self.trouble = Some(fault.trouble());
         if self.not_before.is_none_or(|not_before| not_before <= now) {
             self.not_before = Some(now + self.backoff.after_failure(&mut tools.random));
         }
@@ -490,6 +506,7 @@ impl Lane {
         if entry.state == State::InFlight {
             self.in_flight = self.in_flight.saturating_sub(1);
         }
+        let error = error.with_attempts(entry.tries, self.trouble.as_ref().map(|trouble| trouble.since));
         effects.settled.extend(entry.settled(Err((fate, error))));
     }
 
@@ -513,10 +530,10 @@ impl Lane {
     fn late(&self, what: &str) -> Error {
         let (kind, why) = match &self.trouble {
             // The other partitions may be better off.
-            Some((kind @ (ErrorKind::UnknownTopic | ErrorKind::Unreachable), why)) => {
-                (*kind, format!(": {why}"))
-            }
-            Some((_, why)) => (ErrorKind::TimedOut, format!(": {why}")),
+            Some(Trouble {
+                kind: kind @ (ErrorKind::UnknownTopic | ErrorKind::Unreachable), why, ..
+            }) => (*kind, format!(": {why}")),
+            Some(Trouble { why, .. }) => (ErrorKind::TimedOut, format!(": {why}")),
             None => (ErrorKind::TimedOut, String::new()),
         };
         Error::new(kind, format!("{}: {what}{why}", self.place)).with_status(Status::Persistent)
@@ -536,13 +553,15 @@ impl Lane {
             let (kind, why) = fault.reason();
             self.refuse((kind, &why), effects);
         } else {
-            self.trouble = Some(fault.trouble());
+            let (kind, why) = fault.trouble();
+            self.blame(kind, &why);
         }
     }
 
     /// What keeps batches from being sent, in words.
     pub(super) fn blame(&mut self, kind: ErrorKind, why: &str) {
-        self.trouble = Some((kind, why.to_owned()));
+        let since = self.trouble.as_ref().map_or_else(SystemTime::now, |trouble| trouble.since);
+        self.trouble = Some(Trouble { kind, why: why.to_owned(), since });
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::lane::{Effects, Placed, Settled};
 use super::parcel::{Parcel, Stamps};
-use crate::backends::{Error, ErrorKind, Fate, ReportSink, TopicPartition};
+use crate::backends::{Error, ErrorKind, Fate, Notice, ReportSink, TopicPartition};
 use crate::record::{NoHeaders, RecordRef, TimestampType};
 use crate::wire::records::{BatchBuffer, RecordsError, Unpacker};
 
@@ -20,7 +20,9 @@ pub(super) struct Outcomes {
     pub(super) bytes: usize,
     /// Buffers to be filled again.
     pub(super) buffers: Vec<BatchBuffer>,
-    warnings: Vec<String>,
+    notices: Vec<Notice>,
+    /// Records sent again that may have been written before.
+    resent: u64,
     /// Why nothing that is sent will be taken any more.
     pub(super) fatal: Option<(ErrorKind, String)>,
 }
@@ -41,11 +43,11 @@ pub(super) enum Receipts {
 
 impl Outcomes {
     pub(super) fn is_empty(&self) -> bool {
-        self.records == 0 && self.warnings.is_empty() && self.fatal.is_none()
+        self.records == 0 && self.notices.is_empty() && self.resent == 0 && self.fatal.is_none()
     }
 
-    pub(super) fn warn(&mut self, warning: String) {
-        self.warnings.push(warning);
+    pub(super) fn notice(&mut self, notice: Notice) {
+        self.notices.push(notice);
     }
 
     /// Adds what came of an event in a partition.
@@ -61,6 +63,7 @@ impl Outcomes {
                 self.told.push(Told { place: place.clone(), settled });
             }
         }
+        self.resent += std::mem::take(&mut effects.resent);
         if self.fatal.is_none() {
             self.fatal = effects.fatal.take();
         }
@@ -74,7 +77,8 @@ impl Outcomes {
         self.bytes += more.bytes;
         self.told.append(&mut more.told);
         self.buffers.append(&mut more.buffers);
-        self.warnings.append(&mut more.warnings);
+        self.notices.append(&mut more.notices);
+        self.resent += more.resent;
         if self.fatal.is_none() {
             self.fatal = more.fatal;
         }
@@ -82,8 +86,11 @@ impl Outcomes {
 
     /// Tells all of it.
     pub(super) fn tell(&mut self, sink: &mut dyn ReportSink, unpacker: &mut Unpacker) {
-        for warning in self.warnings.drain(..) {
-            sink.warn(&warning);
+        for notice in self.notices.drain(..) {
+            sink.notice(&notice);
+        }
+        if self.resent > 0 {
+            sink.resent(std::mem::take(&mut self.resent));
         }
         if self.delivered > 0 {
             sink.delivered(self.delivered, self.payload);

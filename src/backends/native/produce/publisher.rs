@@ -391,6 +391,10 @@ impl Publisher for NativePublisher {
         }
     }
 
+    fn flush(&mut self) {
+        self.hand_over_until(None);
+    }
+
     fn close(mut self: Box<Self>, deadline: &dyn Fn() -> Instant, sink: &mut dyn ReportSink) -> Result<()> {
         self.hand_over_until(None);
         let mut ended = Ok(0);

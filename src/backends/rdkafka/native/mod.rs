@@ -17,7 +17,7 @@ mod topics;
 pub(super) use admin::{AdminError, Described, DescribedMember, ListedGroup, Place, Within};
 pub(super) use consume::{Fetched, Pushed};
 pub(super) use metadata::{Metadata, PartitionMeta, TopicMeta};
-pub(super) use produce::{Outbox, QUEUE_FULL, Report, TIMESTAMP_ZERO};
+pub(super) use produce::{Kept, Outbox, QUEUE_FULL, Report, TIMESTAMP_ZERO};
 pub(super) use topics::TopicToCreate;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};

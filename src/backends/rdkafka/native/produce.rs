@@ -24,6 +24,31 @@ pub(in crate::backends::rdkafka) struct Report<'a> {
     pub(in crate::backends::rdkafka) partition: i32,
     pub(in crate::backends::rdkafka) offset: i64,
     pub(in crate::backends::rdkafka) timestamp: i64,
+    /// Which offer it was part of, counted from 1; 0 if it was refused on the spot.
+    offer: u64,
+}
+
+/// A report that outlasts its event.
+#[derive(Debug)]
+pub(in crate::backends::rdkafka) struct Kept {
+    code: Code,
+    possibly_written: bool,
+    batch: Arc<Batch>,
+    index: usize,
+    partition: i32,
+    offer: u64,
+}
+
+impl Kept {
+    /// Where it stands among all that were sent.
+    pub(in crate::backends::rdkafka) fn place(&self) -> (u64, usize) {
+        (self.offer, self.index)
+    }
+
+    pub(in crate::backends::rdkafka) fn report(&self) -> Report<'_> {
+        let &Self { code, possibly_written, ref batch, index, partition, offer } = self;
+        Report { possibly_written, partition, offer, ..Report::of(batch, index, code) }
+    }
 }
 
 /// A batch that librdkafka still reads from, and how many of its records have no report yet.
@@ -31,6 +56,7 @@ pub(in crate::backends::rdkafka) struct Report<'a> {
 struct Held {
     batch: Arc<Batch>,
     unreported: u32,
+    offer: u64,
 }
 
 /// A record that librdkafka refused on the spot.
@@ -57,6 +83,7 @@ pub(in crate::backends::rdkafka) struct Outbox {
     in_flight: usize,
     held: Vec<Option<Held>>,
     free: Vec<u32>,
+    offers: u64,
 }
 
 // SAFETY: the raw pointers in `messages` and `reported` are scratch space, empty between calls.
@@ -78,6 +105,7 @@ impl Outbox {
             in_flight: 0,
             held: Vec::new(),
             free: Vec::new(),
+            offers: 0,
         }
     }
 
@@ -241,7 +269,8 @@ impl Outbox {
 
     fn hold(&mut self, batch: &Arc<Batch>) -> u32 {
         // One unreported record more than there are, so that the slot lasts while records are added.
-        let held = Some(Held { batch: Arc::clone(batch), unreported: 1 });
+        self.offers += 1;
+        let held = Some(Held { batch: Arc::clone(batch), unreported: 1, offer: self.offers });
         if let Some(slot) = self.free.pop() {
             self.held[slot as usize] = held;
             return slot;
@@ -296,6 +325,7 @@ impl Outbox {
                         partition: m.partition,
                         offset: m.offset,
                         timestamp: rd::rd_kafka_message_timestamp(message, ptr::null_mut()),
+                        offer: held.offer,
                     });
                 }
                 self.in_flight = self.in_flight.saturating_sub(1);
@@ -394,7 +424,22 @@ unsafe fn header_list(headers: &impl Headers) -> *mut rd::rd_kafka_headers_t {
 impl<'a> Report<'a> {
     /// A report that librdkafka did not make.
     pub(in crate::backends::rdkafka) fn of(batch: &'a Arc<Batch>, index: usize, code: Code) -> Self {
-        Self { code, possibly_written: false, batch, index, partition: -1, offset: -1, timestamp: -1 }
+        Self {
+            code,
+            possibly_written: false,
+            batch,
+            index,
+            partition: -1,
+            offset: -1,
+            timestamp: -1,
+            offer: 0,
+        }
+    }
+
+    /// What of it is to be told later.
+    pub(in crate::backends::rdkafka) fn keep(&self) -> Kept {
+        let &Self { code, possibly_written, batch, index, partition, offer, .. } = self;
+        Kept { code, possibly_written, batch: Arc::clone(batch), index, partition, offer }
     }
 
     /// Bytes of key and value.

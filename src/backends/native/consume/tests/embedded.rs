@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::*;
-use crate::backends::{Fate, PublishPlan, ReportSink};
+use crate::backends::{Fate, Notice, PublishPlan, ReportSink};
 use crate::broker::{Broker, FaultKind, Options};
 use crate::record::{Batch, Slice, Span};
 use crate::wire::ApiKey;
@@ -23,6 +23,12 @@ impl ReportSink for Delivered {
         panic!("{error}");
     }
     fn aborted(&mut self, _: u64) {}
+    fn resent(&mut self, _: u64) {}
+
+    fn notice(&mut self, _: &Notice) {}
+
+    fn spooled(&mut self, _: u64, _: u64) {}
+
     fn warn(&mut self, _: &str) {}
 }
 

@@ -7,8 +7,7 @@ use super::super::fault::Fault;
 use super::super::lane::Placed;
 use super::super::request::{self, Finder, Item};
 use super::{ASK_FOR, Alarm, Asking, Driver, Event, Link, Node};
-use crate::backends::ErrorKind;
-use crate::units;
+use crate::backends::{ErrorKind, Notice};
 use crate::wire::messages::ProduceResponse;
 use crate::wire::net::{self, Answer, Connection, Kind, Purpose, Sending};
 
@@ -172,17 +171,29 @@ impl Driver {
     fn went_down(&mut self, id: i32, error: &net::Error) {
         let node = self.nodes.entry(id).or_default();
         if node.down.is_none() && error.is_retriable() {
-            node.down = Some(Instant::now());
+            let address = self.metadata.broker(id).map(|broker| broker.address.to_string());
+            let place = address.map_or_else(|| format!("broker {id}"), |address| format!("broker {address}"));
+            node.down = Some((Instant::now(), place.clone()));
             let (_, why) = Fault::Lost(error.clone()).reason();
-            self.outcomes.warn(format!("{why}; trying again"));
+            self.outcomes.notice(Notice::Lost { place, why });
         }
     }
 
     fn came_back(&mut self, id: i32) {
         let Some(node) = self.nodes.get_mut(&id) else { return };
-        let (Some(since), Link::Open(connection)) = (node.down.take(), &node.link) else { return };
-        let after = units::human_duration(since.elapsed());
-        self.outcomes.warn(format!("broker {} is back after {after}", connection.address()));
+        if let Some((since, place)) = node.down.take() {
+            self.outcomes.notice(Notice::Back { place, after: since.elapsed() });
+        }
+    }
+
+    /// Nobody waits for a broker that leads no partition any more.
+    pub(super) fn forget_replaced(&mut self) {
+        for (id, node) in self.nodes.iter_mut().filter(|(_, node)| node.down.is_some()) {
+            let leads = self.routes.iter().any(|route| route.leader == Some(*id));
+            if !leads && let Some((_, place)) = node.down.take() {
+                self.outcomes.notice(Notice::Replaced { place });
+            }
+        }
     }
 
     pub(super) fn answered(&mut self, id: i32, items: Vec<Item>, outcome: net::Result<Option<Answer>>) {

@@ -98,8 +98,8 @@ struct Node {
     ready: VecDeque<usize>,
     /// Nothing is sent to it before that.
     not_before: Option<Instant>,
-    /// Since when it does not answer.
-    down: Option<Instant>,
+    /// Since when it does not answer, and what it was called then.
+    down: Option<(Instant, String)>,
 }
 
 #[derive(Debug, Default)]

@@ -40,6 +40,7 @@ impl Driver {
             }
             self.list(at);
         }
+        self.forget_replaced();
     }
 
     fn topic_failed(&mut self, at: usize, code: ErrorCode, now: Instant) {

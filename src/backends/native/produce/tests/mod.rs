@@ -9,7 +9,7 @@ mod scripted;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::backends::{Error, ErrorKind, Fate, Log, PublishPlan, Publisher, ReportSink, Result};
+use crate::backends::{Error, ErrorKind, Fate, Log, Notice, PublishPlan, Publisher, ReportSink, Result};
 use crate::record::{Batch, RecordRef, Slice, Span};
 use crate::settings::{Settings, Side};
 
@@ -25,6 +25,7 @@ struct Books {
     placed: Vec<(i32, i64, i64, String)>,
     lost: Vec<Lost>,
     warnings: Vec<String>,
+    resent: u64,
     /// Records handed in.
     read: u64,
     ended: Option<Error>,
@@ -101,6 +102,18 @@ impl ReportSink for Books {
 
     fn aborted(&mut self, _: u64) {
         panic!("no transaction");
+    }
+
+    fn resent(&mut self, records: u64) {
+        self.resent += records;
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        self.warnings.push(notice.to_string());
+    }
+
+    fn spooled(&mut self, _: u64, _: u64) {
+        panic!("no spool");
     }
 
     fn warn(&mut self, message: &str) {

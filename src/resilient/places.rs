@@ -1,0 +1,86 @@
+//! Where reading has got to, partition by partition, for a library that is opened again.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use crate::backends::{Offsets, RecordSink, TopicPartition};
+use crate::record::RecordRef;
+
+/// Partitions that are read, and the next offset of each.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    all: Offsets,
+    index: HashMap<TopicPartition, usize>,
+    /// The one that came last: records come in runs of one partition.
+    last: usize,
+}
+
+impl Places {
+    pub(super) fn put(&mut self, starts: &Offsets) {
+        for (tp, offset) in starts {
+            match self.index.get(tp).and_then(|at| self.all.get_mut(*at)) {
+                Some(place) => place.1 = *offset,
+                None => {
+                    self.index.insert(tp.clone(), self.all.len());
+                    self.all.push((tp.clone(), *offset));
+                }
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, gone: &[TopicPartition]) {
+        self.all.retain(|(tp, _)| !gone.contains(tp));
+        self.index = self.all.iter().enumerate().map(|(at, (tp, _))| (tp.clone(), at)).collect();
+    }
+
+    pub(super) fn all(&self) -> &Offsets {
+        &self.all
+    }
+
+    /// All before `next` was read.
+    fn passed(&mut self, topic: &str, partition: i32, next: i64) {
+        let is_it = |tp: &TopicPartition| tp.partition == partition && *tp.topic == *topic;
+        if !self.all.get(self.last).is_some_and(|(tp, _)| is_it(tp)) {
+            let Some(at) = self.all.iter().position(|(tp, _)| is_it(tp)) else { return };
+            self.last = at;
+        }
+        if let Some((_, place)) = self.all.get_mut(self.last) {
+            *place = next.max(*place);
+        }
+    }
+}
+
+/// Between the library and the command: notes what passes.
+pub(super) struct Watching<'a> {
+    pub(super) sink: &'a mut dyn RecordSink,
+    pub(super) places: &'a mut Places,
+    /// Anything came: brokers are there.
+    pub(super) lives: bool,
+}
+
+impl RecordSink for Watching<'_> {
+    fn record(&mut self, record: &RecordRef<'_>) -> ControlFlow<()> {
+        self.lives = true;
+        self.places.passed(record.topic, record.partition, record.offset + 1);
+        self.sink.record(record)
+    }
+
+    fn reached(&mut self, topic: &str, partition: i32, next: i64) {
+        self.lives = true;
+        self.places.passed(topic, partition, next);
+        self.sink.reached(topic, partition, next);
+    }
+
+    fn assigned(&mut self, partitions: &[TopicPartition]) {
+        self.lives = true;
+        self.sink.assigned(partitions);
+    }
+
+    fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) -> Offsets {
+        self.sink.revoked(partitions, lost)
+    }
+
+    fn warn(&mut self, message: &str) {
+        self.sink.warn(message);
+    }
+}
