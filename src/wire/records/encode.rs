@@ -62,7 +62,7 @@ impl BatchBuffer {
 
     /// An empty batch with room for `bytes`, head included.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
+        Self { bytes: Vec::with_capacity(bytes.saturating_add(varint::Row::ROOM)), ..Self::default() }
     }
 
     /// An empty batch in a buffer that was used before.
