@@ -41,6 +41,7 @@ fn given_up(address: &str, args: &[&str], limit: Duration) {
         let kps = Kps::new(command).args(["-b", address, "--library", library.name()]).args(args);
         let line = one_line(kps.limit(limit), 4);
         assert!(line.contains(address), "{line}");
+        assert_eq!(line.matches("no broker reached at").count(), 1, "{line}");
     };
     thread::scope(|scope| {
         for library in Library::all() {

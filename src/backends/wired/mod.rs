@@ -10,13 +10,14 @@ mod keeper;
 pub(super) use inspector::open_inspector;
 pub(super) use keeper::open_keeper;
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{ErrorKind, Result, not_reached};
 use crate::settings::{KeyId, Settings};
-use crate::wire::net::{Cluster, Kind};
+use crate::wire::net::{self, Cluster, Kind};
 
 /// How long a refused first connection is tried again.
 const REFUSED_FOR: Duration = Duration::from_secs(2);
@@ -35,6 +36,9 @@ pub(in crate::backends) async fn reach(cluster: &Cluster, settings: &Settings) -
     }
     reached.map(drop).map_err(|error| {
         let kind = if error.is_retriable() { ErrorKind::Unreachable } else { errors::kind(&error) };
-        not_reached(kind, &settings.bootstrap(), &errors::printable(&error.to_string())).with_source(error)
+        // What says that no broker was reached has the last attempt as its cause.
+        let last = error.source().and_then(|source| source.downcast_ref::<net::Error>());
+        let reason = last.unwrap_or(&error).to_string();
+        not_reached(kind, &settings.bootstrap(), &errors::printable(&reason)).with_source(error)
     })
 }
