@@ -11,10 +11,15 @@ use serde_json::{Map, Value, json};
 static VERBOSITY: AtomicI8 = AtomicI8::new(0);
 static JSON: AtomicBool = AtomicBool::new(false);
 
-/// From here on every line but the summary is an object of JSON: `time`, `level` (error, warning, info, log),
+/// From here on every line but a summary asked for as text is an object of JSON: `time`, `level` (error, warning, info, log),
 /// `message`, and what an event has of its own.
 pub fn write_json() {
     JSON.store(true, Ordering::Relaxed);
+}
+
+/// True if lines are objects of JSON.
+pub fn writes_json() -> bool {
+    JSON.load(Ordering::Relaxed)
 }
 
 /// How much something matters.
@@ -110,7 +115,7 @@ pub fn log(level: i32, message: &str) {
 
 fn line(level: Level, message: &dyn Display, event: Option<(&str, Value)>) {
     let message = clean(&message.to_string());
-    let text = if JSON.load(Ordering::Relaxed) {
+    let text = if writes_json() {
         let time = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
         format!("{}\n", object(&time, level, &message, event))
     } else {

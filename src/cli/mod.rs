@@ -218,9 +218,9 @@ pub struct PublishArgs {
     /// Publish envelopes to the partitions they name
     #[arg(long)]
     pub keep_partition: bool,
-    /// How the summary is printed
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    pub summary: ReportFormat,
+    /// How the summary is printed [default: as the other lines, see --log-format]
+    #[arg(long, value_name = "FORMAT")]
+    pub summary: Option<ReportFormat>,
     /// After a signal, deliver what was read for at most so long [default: 30s]
     #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     drain_timeout: Option<String>,

@@ -86,6 +86,11 @@ fn lines_for_programs_are_objects() {
             assert!(object["message"].is_string() && object["time"].is_string(), "{line}");
         }
     }
+    // The summary is one, too.
+    let resilient = ["--resilient", "--reconnect-tries", "0", "-b", NOBODY, "-m", "x"];
+    let output = run(&resilient).code(4);
+    let lines: Vec<Value> = output.err().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().any(|line| line["failed"] == 1 && line["published"] == 0), "{output}");
 }
 
 // Only librdkafka logs in.

@@ -92,8 +92,9 @@ pub(super) fn run(args: &PublishArgs, context: &Context) -> Result<Exit> {
 
     let took = start.elapsed();
     match args.summary {
-        ReportFormat::Text => console::note(ledger.text(took)),
-        ReportFormat::Json => console::note(ledger.json(took, chosen.library.name())),
+        None if !console::writes_json() => console::note(ledger.text(took)),
+        Some(ReportFormat::Text) => console::note(ledger.text(took)),
+        Some(ReportFormat::Json) | None => console::note(ledger.json(took, chosen.library.name())),
     }
     let ended = ended.and(closed).map_err(anyhow::Error::from).and(flushed);
     match context.stop.signal() {
