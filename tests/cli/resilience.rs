@@ -87,7 +87,17 @@ fn lines_for_programs_are_objects() {
         }
     }
     // The summary is one, too.
-    let resilient = ["--resilient", "--reconnect-tries", "0", "-b", NOBODY, "-m", "x"];
+    let resilient = [
+        "--resilient",
+        "-X",
+        "reconnect.tries=1",
+        "-X",
+        "reconnect.interval.seconds=0.1",
+        "-b",
+        NOBODY,
+        "-m",
+        "x",
+    ];
     let output = run(&resilient).code(4);
     let lines: Vec<Value> = output.err().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines.iter().any(|line| line["failed"] == 1 && line["published"] == 0), "{output}");
