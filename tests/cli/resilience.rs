@@ -90,9 +90,9 @@ fn lines_for_programs_are_objects() {
     let resilient = [
         "--resilient",
         "-X",
-        "reconnect.tries=1",
+        "resilient.reconnect.tries=1",
         "-X",
-        "reconnect.interval.seconds=0.1",
+        "resilient.reconnect.interval.seconds=0.1",
         "-b",
         NOBODY,
         "-m",
