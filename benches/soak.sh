@@ -57,13 +57,15 @@ broker_up() {
     until grep -q ":$port" "$scratch/address" 2>/dev/null; do sleep 0.1; done
 }
 run() { local command=$1; shift; "$kps" "$command" --no-props -b "127.0.0.1:$port" --library "$library" "$@"; }
+# The same in the background, where the shell must become the program for a signal to reach it.
+become() { local command=$1; shift; exec "$kps" "$command" --no-props -b "127.0.0.1:$port" --library "$library" "$@"; }
 publisher_up() {
-    run publish soak --spool "$scratch/spool" --reconnect-interval 10 --failed-to "$scratch/failed" --summary json \
+    become publish soak --spool "$scratch/spool" --reconnect-interval 10 --failed-to "$scratch/failed" --summary json \
         <"$scratch/numbers" 2>>"$scratch/publish.log" 3>&- &
     pid[publisher]=$!
 }
 reader_up() {
-    run subscribe soak -g soak --resilient -X auto.offset.reset=earliest -X auto.commit.interval.ms=500 \
+    become subscribe soak -g soak --resilient -X auto.offset.reset=earliest -X auto.commit.interval.ms=500 \
         -X session.timeout.ms=6000 \
         >>"$scratch/read" 2>>"$scratch/read.log" 3>&- &
     pid[reader]=$!
