@@ -13,8 +13,6 @@ pub(super) struct Group {
     pub(super) seen: HashSet<TopicPartition>,
     /// Topics that come and go.
     pub(super) following: Option<Following>,
-    /// Partitions assigned now.
-    pub(super) assigned: HashSet<TopicPartition>,
     /// These were committed for the last time, and are about to be taken away: nothing is read of them any more.
     pub(super) is_handed_over: bool,
 }
@@ -39,8 +37,7 @@ impl Following {
 
 impl Group {
     pub(super) fn new(start: StartAt, following: Option<Following>) -> Self {
-        let (seen, assigned) = (HashSet::new(), HashSet::new());
-        Self { start, seen, following, assigned, is_handed_over: false }
+        Self { start, seen: HashSet::new(), following, is_handed_over: false }
     }
 
     /// Where the user wants a partition read from, the first time it is assigned.

@@ -1,12 +1,12 @@
 //! librdkafka behind the seam.
 
 mod config;
-mod ends;
 mod errors;
 mod group;
 mod inspector;
 mod keeper;
 mod native;
+mod positions;
 mod publisher;
 mod rebalance;
 mod split;
