@@ -13,6 +13,8 @@ pub(super) struct Group {
     pub(super) seen: HashSet<TopicPartition>,
     /// Topics that come and go.
     pub(super) following: Option<Following>,
+    /// It is known to be in the group, with partitions or without.
+    pub(super) is_in: bool,
     /// These were committed for the last time, and are about to be taken away: nothing is read of them any more.
     pub(super) is_handed_over: bool,
 }
@@ -37,7 +39,7 @@ impl Following {
 
 impl Group {
     pub(super) fn new(start: StartAt, following: Option<Following>) -> Self {
-        Self { start, seen: HashSet::new(), following, is_handed_over: false }
+        Self { start, seen: HashSet::new(), following, is_in: false, is_handed_over: false }
     }
 
     /// Where the user wants a partition read from, the first time it is assigned.

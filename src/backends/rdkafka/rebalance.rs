@@ -37,8 +37,20 @@ impl RdkafkaSubscriber {
         self.put_back()?;
         self.positions.assigned(&told);
         self.client.rebalance(Some(&list), event).map_err(|e| rebalance_failed(&e))?;
+        if let Some(group) = &mut self.group {
+            group.is_in = true;
+        }
         sink.assigned(&told);
         Ok(())
+    }
+
+    /// Tells that the member is in the group: in KIP-848's protocol no event says so as long as it is given nothing.
+    pub(super) fn tell_entered(&mut self, sink: &mut dyn RecordSink) {
+        let Some(group) = self.group.as_mut().filter(|group| !group.is_in) else { return };
+        if self.settings.text(KeyId::GroupProtocol) == Some("consumer") && self.client.member_epoch() > 0 {
+            group.is_in = true;
+            sink.assigned(&[]);
+        }
     }
 
     pub(super) fn revoked(

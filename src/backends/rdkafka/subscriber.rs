@@ -206,7 +206,9 @@ impl RdkafkaSubscriber {
             return Err(unknown_topic(gone));
         }
         let health = &mut self.outage.health;
-        if let Some((code, reason)) = &health.fatal {
+        if let Some((code, _)) = health.fatal.as_ref().filter(|(code, _)| errors::is_of_group(*code)) {
+            health.permanent = Some(*code);
+        } else if let Some((code, reason)) = &health.fatal {
             return Err(Error::new(errors::kind(*code), format!("librdkafka gave up: {reason}")));
         }
         if health.permanent.is_some() {
@@ -388,6 +390,7 @@ impl Subscriber for RdkafkaSubscriber {
 
     fn poll(&mut self, wait: Duration, sink: &mut dyn RecordSink) -> Result<Polled> {
         self.serve_events(sink)?;
+        self.tell_entered(sink);
         let wait = if self.fetched.is_empty() { self.follow(wait, sink)? } else { Duration::ZERO };
         self.fetched.fill(&self.data, wait, self.most);
         if self.group.as_ref().is_some_and(|group| group.is_handed_over) {
