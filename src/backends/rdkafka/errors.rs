@@ -80,6 +80,8 @@ pub(super) fn is_of_group(code: Code) -> bool {
                 | E::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED
                 | E::RD_KAFKA_RESP_ERR_GROUP_MAX_SIZE_REACHED
                 | E::RD_KAFKA_RESP_ERR_UNSUPPORTED_ASSIGNOR
+                | E::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID
+                | E::RD_KAFKA_RESP_ERR_UNRELEASED_INSTANCE_ID
         )
     )
 }
@@ -101,6 +103,12 @@ fn words(code: Code) -> String {
         Some(E::RD_KAFKA_RESP_ERR__PURGE_QUEUE) => "not sent in time".to_owned(),
         Some(E::RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) => "not acknowledged in time".to_owned(),
         Some(E::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT) => "not delivered within delivery.timeout.ms".to_owned(),
+        Some(E::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID) => {
+            "another client has taken the place of this one (group.instance.id)".to_owned()
+        }
+        Some(E::RD_KAFKA_RESP_ERR_UNRELEASED_INSTANCE_ID) => {
+            "another client has this one's name at present (group.instance.id)".to_owned()
+        }
         Some(E::RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT) => {
             "session.timeout.ms is not within the bounds of the broker".to_owned()
         }

@@ -94,7 +94,7 @@ impl RdkafkaSubscriber {
         let Some(following) = self.group.as_mut().and_then(|group| group.following.as_mut()) else {
             return Ok(wait);
         };
-        if following.looked.is_none_or(|looked| looked.elapsed() >= every) {
+        if following.due_in(every).is_zero() {
             following.looked = Some(Instant::now());
             // If nobody answers it is asked again the next time.
             if let Ok(there) = self.client.metadata(None, LOOK_WAIT) {
@@ -107,7 +107,9 @@ impl RdkafkaSubscriber {
                 }
             }
         }
-        Ok(wait.min(every))
+        let due_in =
+            self.group.as_ref().and_then(|group| group.following.as_ref()).map(|it| it.due_in(every));
+        Ok(due_in.map_or(wait, |due_in| wait.min(due_in)))
     }
 
     /// Commits what was written of all partitions before another subscription takes them away: with an eager assignor
