@@ -50,6 +50,10 @@ pub(super) fn kind(code: Code) -> ErrorKind {
         E::RD_KAFKA_RESP_ERR__INVALID_ARG
         | E::RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE
         | E::RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED
+        | E::RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL
+        | E::RD_KAFKA_RESP_ERR_INVALID_GROUP_ID
+        | E::RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT
+        | E::RD_KAFKA_RESP_ERR_UNSUPPORTED_ASSIGNOR
         | E::RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION => ErrorKind::Unsupported,
         _ => ErrorKind::Other,
     }
@@ -63,6 +67,23 @@ const ASK_AGAIN: [Code; 6] = [Code(5), Code(6), Code(9), Code(74), Code(75), Cod
 /// ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH, STALE_MEMBER_EPOCH, and librdkafka's own word for it.
 pub(super) fn is_rebalance(code: Code) -> bool {
     [Code(27), Code(22), Code(25), Code(110), Code(113), Code(-142)].contains(&code)
+}
+
+/// True of what a group's coordinator refuses a member for.
+pub(super) fn is_of_group(code: Code) -> bool {
+    matches!(
+        code.known(),
+        Some(
+            E::RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL
+                | E::RD_KAFKA_RESP_ERR_INVALID_GROUP_ID
+                | E::RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT
+                | E::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED
+                | E::RD_KAFKA_RESP_ERR_GROUP_MAX_SIZE_REACHED
+                | E::RD_KAFKA_RESP_ERR_UNSUPPORTED_ASSIGNOR
+                | E::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID
+                | E::RD_KAFKA_RESP_ERR_UNRELEASED_INSTANCE_ID
+        )
+    )
 }
 
 /// True when librdkafka goes on by itself and only tells.
@@ -82,6 +103,20 @@ fn words(code: Code) -> String {
         Some(E::RD_KAFKA_RESP_ERR__PURGE_QUEUE) => "not sent in time".to_owned(),
         Some(E::RD_KAFKA_RESP_ERR__PURGE_INFLIGHT) => "not acknowledged in time".to_owned(),
         Some(E::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT) => "not delivered within delivery.timeout.ms".to_owned(),
+        Some(E::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID) => {
+            "another client has taken the place of this one (group.instance.id)".to_owned()
+        }
+        Some(E::RD_KAFKA_RESP_ERR_UNRELEASED_INSTANCE_ID) => {
+            "another client has this one's name at present (group.instance.id)".to_owned()
+        }
+        Some(E::RD_KAFKA_RESP_ERR_INVALID_SESSION_TIMEOUT) => {
+            "session.timeout.ms is not within the bounds of the broker".to_owned()
+        }
+        Some(E::RD_KAFKA_RESP_ERR_INCONSISTENT_GROUP_PROTOCOL) => {
+            "its members have no way of assigning in common with this one \
+             (partition.assignment.strategy, group.protocol)"
+                .to_owned()
+        }
         _ => lower(&code.text()),
     }
 }

@@ -1,7 +1,7 @@
 //! What a member of a group remembers beside what librdkafka does.
 
 use std::collections::{BTreeSet, HashSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::native::TopicMeta;
 use crate::backends::{StartAt, TopicPartition, pattern_takes};
@@ -13,8 +13,8 @@ pub(super) struct Group {
     pub(super) seen: HashSet<TopicPartition>,
     /// Topics that come and go.
     pub(super) following: Option<Following>,
-    /// Partitions assigned now.
-    pub(super) assigned: HashSet<TopicPartition>,
+    /// It is known to be in the group, with partitions or without.
+    pub(super) is_in: bool,
     /// These were committed for the last time, and are about to be taken away: nothing is read of them any more.
     pub(super) is_handed_over: bool,
 }
@@ -30,6 +30,11 @@ pub(super) struct Following {
 }
 
 impl Following {
+    /// How long it is until they are looked for again, which is done at least `every` so long.
+    pub(super) fn due_in(&self, every: Duration) -> Duration {
+        self.looked.map_or(Duration::ZERO, |looked| every.saturating_sub(looked.elapsed()))
+    }
+
     /// The names of the topics that match.
     pub(super) fn matching(&self, topics: Vec<TopicMeta>) -> BTreeSet<String> {
         let takes = |topic: &TopicMeta| pattern_takes(&self.pattern, &topic.name);
@@ -39,8 +44,7 @@ impl Following {
 
 impl Group {
     pub(super) fn new(start: StartAt, following: Option<Following>) -> Self {
-        let (seen, assigned) = (HashSet::new(), HashSet::new());
-        Self { start, seen, following, assigned, is_handed_over: false }
+        Self { start, seen: HashSet::new(), following, is_in: false, is_handed_over: false }
     }
 
     /// Where the user wants a partition read from, the first time it is assigned.
@@ -52,5 +56,22 @@ impl Group {
 impl std::fmt::Debug for Group {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Group").field("seen", &self.seen).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_are_looked_for_when_the_time_is_up_not_once_more_that_time_later() {
+        let (age, names) = (Duration::from_secs(60), BTreeSet::new());
+        let pattern = regex::Regex::new("a").unwrap();
+        let mut following = Following { pattern, names, looked: None };
+        assert_eq!(following.due_in(age), Duration::ZERO);
+        following.looked = Instant::now().checked_sub(age / 2);
+        assert!(following.due_in(age) <= age / 2);
+        following.looked = Instant::now().checked_sub(age * 2);
+        assert_eq!(following.due_in(age), Duration::ZERO);
     }
 }

@@ -1,12 +1,12 @@
 //! librdkafka behind the seam.
 
 mod config;
-mod ends;
 mod errors;
 mod group;
 mod inspector;
 mod keeper;
 mod native;
+mod positions;
 mod publisher;
 mod rebalance;
 mod split;
@@ -40,8 +40,8 @@ const INVALID_TOPIC: Code = Code(17);
 struct Health {
     /// The latest reason why a broker could not be reached.
     trouble: Option<String>,
-    /// The kind of trouble, when it is one that will not pass.
-    permanent: Option<ErrorKind>,
+    /// Trouble that will not pass.
+    permanent: Option<Code>,
     /// True once librdkafka said that no broker is left.
     all_down: bool,
     /// A fatal error, after which the client does nothing more.
@@ -57,7 +57,7 @@ impl Health {
             self.all_down = true;
         } else {
             if !errors::passes(code) {
-                self.permanent = Some(errors::kind(code));
+                self.permanent = Some(code);
             }
             self.trouble = Some(reason);
         }
@@ -65,7 +65,13 @@ impl Health {
 
     /// Why no broker can be used, as an error that names the addresses asked.
     fn error(&self, settings: &Settings) -> Error {
-        let kind = self.permanent.unwrap_or(ErrorKind::Unreachable);
+        if let Some(code) = self.permanent.filter(|code| errors::is_of_group(*code)) {
+            return errors::error(
+                code,
+                format!("group {}", settings.text(KeyId::GroupId).unwrap_or_default()),
+            );
+        }
+        let kind = self.permanent.map_or(ErrorKind::Unreachable, errors::kind);
         let reason = self.trouble.as_deref().unwrap_or("no answer");
         not_reached(kind, &settings.bootstrap(), &plain_reason(reason))
     }

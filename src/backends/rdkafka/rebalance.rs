@@ -32,16 +32,25 @@ impl RdkafkaSubscriber {
             if let Some(queue) = self.client.partition_queue(&topic, partition) {
                 queue.forward(&self.data);
             }
-            self.ends.assigned(&topic, partition);
             told.push(tp);
         }
+        self.put_back()?;
+        self.positions.assigned(&told);
         self.client.rebalance(Some(&list), event).map_err(|e| rebalance_failed(&e))?;
         if let Some(group) = &mut self.group {
-            group.assigned.extend(told.iter().cloned());
+            group.is_in = true;
         }
-        self.put_back()?;
         sink.assigned(&told);
         Ok(())
+    }
+
+    /// Tells that the member is in the group: in KIP-848's protocol no event says so as long as it is given nothing.
+    pub(super) fn tell_entered(&mut self, sink: &mut dyn RecordSink) {
+        let Some(group) = self.group.as_mut().filter(|group| !group.is_in) else { return };
+        if self.settings.text(KeyId::GroupProtocol) == Some("consumer") && self.client.member_epoch() > 0 {
+            group.is_in = true;
+            sink.assigned(&[]);
+        }
     }
 
     pub(super) fn revoked(
@@ -58,13 +67,12 @@ impl RdkafkaSubscriber {
         let offsets = sink.revoked(&gone, lost);
         let committed = if lost { Ok(()) } else { self.commit(&offsets) };
         self.fetched.discard(|topic, partition| parts.iter().any(|(t, p, _)| t == topic && *p == partition));
-        gone.iter().for_each(|tp| self.ends.revoked(&tp.topic, tp.partition));
+        self.positions.revoked(&gone);
         if let Some(group) = &mut self.group {
-            group.assigned.retain(|tp| !gone.contains(tp));
-            group.is_handed_over &= !group.assigned.is_empty();
+            group.is_handed_over &= !self.positions.is_empty();
         }
-        self.client.rebalance(None, event).map_err(|e| rebalance_failed(&e))?;
         self.put_back()?;
+        self.client.rebalance(None, event).map_err(|e| rebalance_failed(&e))?;
         committed_or_said(committed, sink)
     }
 
@@ -86,7 +94,7 @@ impl RdkafkaSubscriber {
         let Some(following) = self.group.as_mut().and_then(|group| group.following.as_mut()) else {
             return Ok(wait);
         };
-        if following.looked.is_none_or(|looked| looked.elapsed() >= every) {
+        if following.due_in(every).is_zero() {
             following.looked = Some(Instant::now());
             // If nobody answers it is asked again the next time.
             if let Ok(there) = self.client.metadata(None, LOOK_WAIT) {
@@ -99,34 +107,37 @@ impl RdkafkaSubscriber {
                 }
             }
         }
-        Ok(wait.min(every))
+        let due_in =
+            self.group.as_ref().and_then(|group| group.following.as_ref()).map(|it| it.due_in(every));
+        Ok(due_in.map_or(wait, |due_in| wait.min(due_in)))
     }
 
     /// Commits what was written of all partitions before another subscription takes them away: with an eager assignor
     /// librdkafka joins again without waiting for that, and what is committed then is refused.
     fn hand_over(&mut self, sink: &mut dyn RecordSink) -> Result<()> {
-        let Some(group) = self.group.as_mut().filter(|group| !group.assigned.is_empty()) else {
-            return Ok(());
-        };
-        if self.client.is_incremental() {
+        if self.positions.is_empty() || self.client.is_incremental() {
             return Ok(());
         }
-        group.is_handed_over = true;
-        let all: Vec<_> = group.assigned.iter().cloned().collect();
-        let offsets = sink.revoked(&all, false);
+        if let Some(group) = &mut self.group {
+            group.is_handed_over = true;
+        }
+        let offsets = sink.revoked(&self.positions.assignment(), false);
         let committed = self.commit(&offsets);
         committed_or_said(committed, sink)
     }
 
-    /// Corrects the positions of partitions that were kept.
-    fn put_back(&self) -> Result<()> {
+    /// Puts partitions that are kept back to what was pushed of them, while they are held: before the answer to the
+    /// event lets them go on.
+    fn put_back(&mut self) -> Result<()> {
         let mut list = TopicPartitionList::new();
-        for (topic, partition, end) in self.ends.iter() {
-            add(&mut list, &TopicPartition { topic: topic.into(), partition }, Offset::Offset(end))?;
+        for (tp, next) in self.positions.begun() {
+            add(&mut list, tp, Offset::Offset(next))?;
         }
         if list.count() == 0 {
             return Ok(());
         }
+        // It comes again.
+        self.fetched.discard(|topic, partition| self.positions.is_begun(topic, partition));
         self.client.seek(&list).map_err(|e| rebalance_failed(&e))
     }
 }

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use ::rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 
-use super::ends::Ends;
 use super::group::{Following, Group};
 use super::native::{Client, Code, Event, Fetched, Pushed, Queue, Role, Topic};
+use super::positions::{Positions, Slot};
 use super::{Health, UNKNOWN_TOPIC_OR_PART, config, connect, errors, partitions_of, serve};
 use crate::backends::{
     At, Error, ErrorKind, Log, Offsets, Polled, RecordSink, Result, StartAt, Status, SubscribePlan,
@@ -44,7 +44,7 @@ pub(super) struct RdkafkaSubscriber {
     pub(super) data: Arc<Queue>,
     pub(super) client: Client,
     pub(super) group: Option<Group>,
-    pub(super) ends: Ends,
+    pub(super) positions: Positions,
     outage: Outage,
     /// Records a poll may push (`max.poll.records`).
     most: usize,
@@ -94,7 +94,7 @@ pub(crate) fn open_subscriber(settings: &Settings, plan: &SubscribePlan) -> Resu
         data,
         client,
         group: None,
-        ends: Ends::default(),
+        positions: Positions::default(),
         outage: Outage::default(),
         most: usize::try_from(settings.int(KeyId::MaxPollRecords)).unwrap_or(usize::MAX),
         settings: settings.clone(),
@@ -206,7 +206,9 @@ impl RdkafkaSubscriber {
             return Err(unknown_topic(gone));
         }
         let health = &mut self.outage.health;
-        if let Some((code, reason)) = &health.fatal {
+        if let Some((code, _)) = health.fatal.as_ref().filter(|(code, _)| errors::is_of_group(*code)) {
+            health.permanent = Some(*code);
+        } else if let Some((code, reason)) = &health.fatal {
             return Err(Error::new(errors::kind(*code), format!("librdkafka gave up: {reason}")));
         }
         if health.permanent.is_some() {
@@ -256,29 +258,31 @@ impl RdkafkaSubscriber {
     fn push(&mut self, sink: &mut dyn RecordSink) -> Result<usize> {
         let mut records = 0;
         let mut failed = None;
-        let (outage, ends) = (&mut self.outage, &mut self.ends);
-        // Records come in runs of one partition: the last one that was seen to have left its end.
-        let mut run = (std::ptr::null(), -1);
+        let (outage, positions) = (&mut self.outage, &mut self.positions);
+        // Records come in runs of one partition; another topic's name may be where the last one's was.
+        const NO_RUN: (*const u8, i32, Slot) = (std::ptr::null(), -1, Slot::NOWHERE);
+        let mut run = NO_RUN;
         let _ = self.fetched.push(|pushed| match pushed {
             Pushed::Record(r) => {
                 records += 1;
                 if outage.gone.is_some() {
                     outage.lives(r.topic);
                 }
-                if run != (r.topic.as_ptr(), r.partition) {
-                    run = (r.topic.as_ptr(), r.partition);
-                    ends.left(r.topic, r.partition);
+                if (run.0, run.1) != (r.topic.as_ptr(), r.partition) {
+                    run = (r.topic.as_ptr(), r.partition, positions.slot(r.topic, r.partition));
                 }
+                positions.passed(run.2, r.offset + 1);
                 sink.record(r)
             }
             Pushed::End { topic, partition, offset } => {
                 outage.lives(topic);
-                run = (std::ptr::null(), -1);
-                ends.reached(topic, partition, offset);
+                run = NO_RUN;
+                positions.passed(positions.slot(topic, partition), offset);
                 sink.reached(topic, partition, offset);
                 ControlFlow::Continue(())
             }
             Pushed::Error { topic, partition, offset, code, reason } => {
+                run = NO_RUN;
                 if code == MAX_POLL_EXCEEDED {
                     sink.warn(STALLED);
                 } else if errors::passes(code) {
@@ -386,6 +390,7 @@ impl Subscriber for RdkafkaSubscriber {
 
     fn poll(&mut self, wait: Duration, sink: &mut dyn RecordSink) -> Result<Polled> {
         self.serve_events(sink)?;
+        self.tell_entered(sink);
         let wait = if self.fetched.is_empty() { self.follow(wait, sink)? } else { Duration::ZERO };
         self.fetched.fill(&self.data, wait, self.most);
         if self.group.as_ref().is_some_and(|group| group.is_handed_over) {

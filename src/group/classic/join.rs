@@ -201,6 +201,9 @@ impl Member {
     /// The member knows what it gets (Java's `onJoinComplete`).
     fn assigned(&mut self, places: Vec<TopicPartition>) {
         self.phase = Phase::Inside;
+        if self.leaves_by.is_some() {
+            return;
+        }
         let wanted = self.wanted.clone().unwrap_or_default();
         if places.iter().any(|place| !wanted.contains(&place.topic)) {
             return self.join_now("received assignment does not match the current subscription");

@@ -10,6 +10,9 @@
 //! any more in cooperative ones. There it also gives up what it was not assigned again, and joins once more.
 //! Heartbeats go on from the answer to a JoinGroup until the next JoinGroup.
 //!
+//! A member that leaves in the midst of a rebalance with partitions (a cooperative one) sees it through, for a short time:
+//! until it is over the coordinator takes no offsets, those of what it read last among them.
+//!
 //! - [`join`]: JoinGroup, SyncGroup, and what their answers mean.
 //! - [`heart`]: when heartbeats are due.
 
@@ -33,6 +36,8 @@ use heart::Heart;
 const CONSUMER: &str = "consumer";
 /// How much longer than the rebalance a JoinGroup may take (Java's `JOIN_GROUP_TIMEOUT_LAPSE`).
 const LAPSE: Duration = Duration::from_secs(5);
+/// How long a member that leaves holds on to what it has for a rebalance to end.
+const ROUND: Duration = Duration::from_millis(500);
 
 /// What is to be kept to in this protocol; see [`super::Protocol::Classic`].
 #[derive(Debug)]
@@ -108,6 +113,8 @@ pub(super) struct Member {
     poll_due: Instant,
     /// It has not, and the member left: it joins again when it has.
     is_stalled: bool,
+    /// It leaves when the rebalance is over, at this time at the latest.
+    leaves_by: Option<Instant>,
     out: Outbox,
 }
 
@@ -131,6 +138,7 @@ impl Member {
             holding: Holding::default(),
             heart: Heart::default(),
             is_stalled: false,
+            leaves_by: None,
             out: Outbox::default(),
         }
     }
@@ -151,7 +159,8 @@ impl Member {
             _ => None,
         };
         let poll = (self.heart.is_beating() && !self.is_parting()).then_some(self.poll_due);
-        [again, poll, self.heart.due()].into_iter().flatten().min()
+        let leaves_by = self.leaves_by.filter(|_| !self.is_parting());
+        [again, poll, leaves_by, self.heart.due()].into_iter().flatten().min()
     }
 
     pub(super) fn identity(&self) -> Identity {
@@ -175,13 +184,26 @@ impl Member {
             Event::Answered(ticket, response) => self.answered(ticket, &response, now),
             Event::Failed(ticket, failure) => self.failed(ticket, failure, now),
             Event::Refused(code, whom) => self.refused_offsets(code, &whom),
-            Event::Leave => self.begin_parting(),
+            Event::Leave => self.leave_after_round(now),
             Event::Tick => {}
         }
     }
 
     fn is_parting(&self) -> bool {
         matches!(self.phase, Phase::Parting { .. } | Phase::Leaving(_) | Phase::LeavingAgain(_) | Phase::Done)
+    }
+
+    fn leave_after_round(&mut self, now: Instant) {
+        if self.is_in_round() && !self.holding.owned().is_empty() {
+            self.leaves_by.get_or_insert(now + ROUND);
+        } else {
+            self.begin_parting();
+        }
+    }
+
+    /// Whether a rebalance is under way.
+    fn is_in_round(&self) -> bool {
+        matches!(self.phase, Phase::Joining(_) | Phase::Learning(..) | Phase::Syncing(_))
     }
 
     /// A member that is given an id which it does not use would hold up the others for a whole session.
@@ -309,6 +331,9 @@ impl Member {
     fn go_on(&mut self, now: Instant) {
         if self.heart.is_beating() && now >= self.poll_due && !self.is_parting() {
             self.stall();
+        }
+        if self.leaves_by.is_some_and(|at| at <= now || !self.is_in_round()) {
+            self.begin_parting();
         }
         self.notice_changes();
         if self.heart.is_due(now) {

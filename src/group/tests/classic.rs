@@ -511,6 +511,35 @@ fn a_departure_waits_for_a_revocation_that_is_under_way() {
     desk.departure();
 }
 
+/// A member with `t`'s first two partitions that leaves while it joins again, and its JoinGroup.
+fn leaving_in_a_round() -> (Desk, Ticket) {
+    let mut desk = Desk::classic(&[Assignor::CooperativeSticky]);
+    desk.settle(&places("t", 0..2));
+    desk.assigned(&places("t", 0..2));
+    desk.subscribe(&["u", "t"]);
+    let (ticket, _) = desk.join();
+    desk.tell(Event::Leave);
+    desk.nothing();
+    (desk, ticket)
+}
+
+#[test]
+fn a_member_that_leaves_with_partitions_sees_the_rebalance_through_for_a_while() {
+    let (mut desk, ticket) = leaving_in_a_round();
+    desk.follow(ticket, 2, &places("t", 1..3));
+    let revocation = desk.revoked(&places("t", 0..2));
+    assert_eq!(desk.member.identity().generation, 2);
+    desk.tell(Event::Released(revocation));
+    desk.departure();
+    let (mut desk, _) = leaving_in_a_round();
+    desk.pass(Duration::from_millis(500));
+    desk.revoked(&places("t", 0..2));
+    let (mut desk, ticket) = leaving_in_a_round();
+    desk.answer_join(ticket, refused(25));
+    assert_eq!(desk.next(), Action::Lose(places("t", 0..2)));
+    assert_eq!(desk.next(), Action::Left);
+}
+
 #[test]
 fn a_member_that_leaves_while_it_joins_waits_for_its_id_only() {
     let mut desk = Desk::classic(&[Assignor::Range]);

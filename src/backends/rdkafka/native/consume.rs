@@ -51,7 +51,8 @@ impl Fetched {
     }
 
     /// Takes up to `most` messages: waits for the first, then takes only what is there. (A batch
-    /// call waits until it is full or the time is up, so the first one is asked for alone.)
+    /// call waits until it is full or the time is up, so the first one is asked for alone; and before any other, for
+    /// each call ends a [`Queue::wake`] that came before it.)
     pub(in crate::backends::rdkafka) fn fill(&mut self, queue: &Queue, wait: Duration, most: usize) {
         if !self.is_empty() {
             return;
@@ -64,12 +65,9 @@ impl Fetched {
         unsafe {
             let out = self.messages.as_mut_ptr();
             let q = queue.ptr.as_ptr();
-            let mut n = rd::rd_kafka_consume_batch_queue(q, 0, out, most).max(0) as usize;
-            if n == 0 && !wait.is_zero() {
-                n = rd::rd_kafka_consume_batch_queue(q, millis(wait), out, 1).max(0) as usize;
-                if n == 1 && most > 1 {
-                    n += rd::rd_kafka_consume_batch_queue(q, 0, out.add(1), most - 1).max(0) as usize;
-                }
+            let mut n = rd::rd_kafka_consume_batch_queue(q, millis(wait), out, 1).max(0) as usize;
+            if n == 1 && most > 1 {
+                n += rd::rd_kafka_consume_batch_queue(q, 0, out.add(1), most - 1).max(0) as usize;
             }
             self.messages.set_len(n);
         }

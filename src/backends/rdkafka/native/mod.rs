@@ -307,6 +307,20 @@ impl Client {
         unsafe { text(rd::rd_kafka_rebalance_protocol(self.ptr())) == "COOPERATIVE" }
     }
 
+    /// The epoch of the member in its group; 0 or less if it is in none.
+    pub(super) fn member_epoch(&self) -> i32 {
+        // SAFETY: what is returned, if anything, is ours, and destroyed after reading.
+        unsafe {
+            let metadata = rd::rd_kafka_consumer_group_metadata(self.ptr());
+            if metadata.is_null() {
+                return -1;
+            }
+            let epoch = rd::rd_kafka_consumer_group_metadata_generation_id(metadata);
+            rd::rd_kafka_consumer_group_metadata_destroy(metadata);
+            epoch
+        }
+    }
+
     /// Goes on reading these partitions from these offsets.
     pub(super) fn seek(&self, list: &TopicPartitionList) -> Result<(), String> {
         // SAFETY: the list is alive and ours; a returned error is destroyed after reading.

@@ -1,0 +1,135 @@
+//! Where each partition that a group gave goes on.
+//!
+//! librdkafka holds its partitions while a group changes hands, and goes on with those that are kept from its own
+//! position. That is not to be relied on (2.12.1): taken in batches, the end of a partition moves it one offset too far
+//! (`rd_kafka_q_serve_rkmessages`), which skips a record or reads the whole partition again as that offset is out of
+//! range; and it stays behind by what is taken just while the partition is stopped. So kept partitions are put
+//! back to what was pushed of them, before they go on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::backends::TopicPartition;
+
+/// Nothing was pushed yet: librdkafka's start is the right one.
+const NONE: i64 = -1;
+
+/// A partition's place among the positions, until the assignment changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slot(usize);
+
+impl Slot {
+    /// Of a partition that is not assigned.
+    pub(super) const NOWHERE: Self = Self(usize::MAX);
+}
+
+/// The partitions that are assigned. What comes late of one that was taken away is not kept, or the next to be given it
+/// here would read it from there.
+#[derive(Debug, Default)]
+pub(super) struct Positions {
+    all: Vec<(TopicPartition, i64)>,
+    index: HashMap<Arc<str>, HashMap<i32, Slot>>,
+}
+
+impl Positions {
+    /// These were assigned.
+    pub(super) fn assigned(&mut self, partitions: &[TopicPartition]) {
+        self.revoked(partitions);
+        for tp in partitions {
+            self.index.entry(Arc::clone(&tp.topic)).or_default().insert(tp.partition, Slot(self.all.len()));
+            self.all.push((tp.clone(), NONE));
+        }
+    }
+
+    /// These were taken away.
+    pub(super) fn revoked(&mut self, partitions: &[TopicPartition]) {
+        for tp in partitions {
+            if let Some(of) = self.index.get_mut(&tp.topic) {
+                of.remove(&tp.partition);
+            }
+        }
+        let index = &mut self.index;
+        self.all.retain(|(tp, _)| index.get(&tp.topic).is_some_and(|of| of.contains_key(&tp.partition)));
+        for (at, (tp, _)) in self.all.iter().enumerate() {
+            index.entry(Arc::clone(&tp.topic)).or_default().insert(tp.partition, Slot(at));
+        }
+    }
+
+    /// The place of a partition, [`Slot::NOWHERE`] if it is not assigned.
+    pub(super) fn slot(&self, topic: &str, partition: i32) -> Slot {
+        self.index.get(topic).and_then(|of| of.get(&partition)).copied().unwrap_or(Slot::NOWHERE)
+    }
+
+    /// All before `next` was pushed.
+    #[inline]
+    pub(super) fn passed(&mut self, slot: Slot, next: i64) {
+        if let Some((_, at)) = self.all.get_mut(slot.0) {
+            *at = next;
+        }
+    }
+
+    /// All that are assigned.
+    pub(super) fn assignment(&self) -> Vec<TopicPartition> {
+        self.all.iter().map(|(tp, _)| tp.clone()).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Those of which something was pushed, and what comes next of them.
+    pub(super) fn begun(&self) -> impl Iterator<Item = (&TopicPartition, i64)> {
+        self.all.iter().filter(|(_, next)| *next != NONE).map(|(tp, next)| (tp, *next))
+    }
+
+    /// True when something was pushed of it.
+    pub(super) fn is_begun(&self, topic: &str, partition: i32) -> bool {
+        self.all.get(self.slot(topic, partition).0).is_some_and(|(_, next)| *next != NONE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tp(partition: i32) -> TopicPartition {
+        TopicPartition { topic: "t".into(), partition }
+    }
+
+    fn pass(positions: &mut Positions, partition: i32, next: i64) {
+        positions.passed(positions.slot("t", partition), next);
+    }
+
+    fn begun(positions: &Positions) -> Vec<(i32, i64)> {
+        positions.begun().map(|(tp, next)| (tp.partition, next)).collect()
+    }
+
+    #[test]
+    fn only_assigned_partitions_that_were_read_are_put_back() {
+        let mut positions = Positions::default();
+        pass(&mut positions, 0, 4);
+        positions.assigned(&[tp(0), tp(1), tp(2)]);
+        assert_eq!(begun(&positions), []);
+        pass(&mut positions, 1, 7);
+        pass(&mut positions, 1, 8);
+        pass(&mut positions, 2, 9);
+        assert!(positions.is_begun("t", 1) && !positions.is_begun("t", 0) && !positions.is_begun("u", 1));
+        positions.revoked(&[tp(1)]);
+        // Told before it was taken away, and late.
+        pass(&mut positions, 1, 9);
+        assert_eq!(begun(&positions), [(2, 9)]);
+        assert_eq!(positions.assignment(), [tp(0), tp(2)]);
+    }
+
+    #[test]
+    fn what_is_given_again_has_no_position_yet() {
+        let mut positions = Positions::default();
+        positions.assigned(&[tp(0), tp(1)]);
+        pass(&mut positions, 0, 3);
+        pass(&mut positions, 1, 4);
+        positions.assigned(&[tp(0)]);
+        assert_eq!(begun(&positions), [(1, 4)]);
+        positions.revoked(&[tp(0), tp(1)]);
+        assert!(positions.is_empty());
+    }
+}
