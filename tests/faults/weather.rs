@@ -1,0 +1,87 @@
+//! What networks do, by a proxy through which all goes.
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::OnBroker;
+use crate::harness::app::Library;
+use crate::harness::kafka::{Kafka, Kind};
+use crate::harness::proxy::{Proxy, Weather};
+use crate::harness::stream::{Load, Mode, Stream};
+use crate::outages::{is_outwaited, streams};
+
+pub(crate) const TRIALS: &[OnBroker] = &[
+    ("proxy::a_black_hole_for_20_s", a_black_hole),
+    ("proxy::connections_are_cut_every_second", connections_are_cut_every_second),
+    ("proxy::connections_are_cut_in_mid_frame", connections_are_cut_in_mid_frame),
+    ("proxy::all_comes_200_ms_late", all_comes_late),
+    ("proxy::a_megabyte_a_second", a_megabyte_a_second),
+];
+
+/// How long connections are cut.
+const STORM: Duration = Duration::from_secs(8);
+/// What is read before something happens, and after, in bytes.
+const SOME: usize = 20_000;
+
+fn start(kind: Kind) -> (Proxy, Kafka) {
+    let proxy = Proxy::start();
+    let (kafka, own) = Kafka::start_behind(kind, proxy.address());
+    proxy.lead_to(own);
+    (proxy, kafka)
+}
+
+fn a_black_hole(kind: Kind, library: Library) {
+    let (proxy, kafka) = start(kind);
+    let silence = |is_on| proxy.turn(if is_on { Weather::BlackHole } else { Weather::Clear });
+    is_outwaited(&kafka, library, silence);
+}
+
+fn connections_are_cut_every_second(kind: Kind, library: Library) {
+    let (proxy, kafka) = start(kind);
+    let streams = streams(&kafka, library, Load::default());
+    streams.each_ref().map(|stream| stream.goes_on(SOME));
+    for _ in 0..STORM.as_secs() {
+        proxy.cut();
+        thread::sleep(Duration::from_secs(1));
+    }
+    streams.each_ref().map(|stream| stream.goes_on(SOME));
+    streams.map(|stream| stream.ends_well(&kafka));
+}
+
+fn connections_are_cut_in_mid_frame(kind: Kind, library: Library) {
+    let (proxy, kafka) = start(kind);
+    let streams = streams(&kafka, library, Load::default());
+    streams.each_ref().map(|stream| stream.goes_on(SOME));
+    let opened = proxy.opened();
+    proxy.turn(Weather::Torn);
+    thread::sleep(STORM);
+    proxy.turn(Weather::Clear);
+    let broken = proxy.opened() - opened;
+    assert!(broken >= 10, "only {broken} connections broke");
+    streams.each_ref().map(|stream| stream.goes_on(SOME));
+    streams.map(|stream| stream.ends_well(&kafka));
+}
+
+fn all_comes_late(kind: Kind, library: Library) {
+    let (proxy, kafka) = start(kind);
+    let late = Duration::from_millis(200);
+    let topics = Mode::ALL.map(|_| kafka.topic("late", 1));
+    proxy.turn(Weather::Late(late));
+    let begun = Instant::now();
+    let load = Load { most: 10_000, ..Load::default() };
+    let [plain, resilient] = Mode::ALL;
+    let streams = [(plain, &topics[0]), (resilient, &topics[1])]
+        .map(|(mode, topic)| Stream::start(&kafka, library, topic, mode, load));
+    streams.map(|stream| stream.ends_well(&kafka));
+    assert!(begun.elapsed() > 4 * late, "it was not late");
+}
+
+fn a_megabyte_a_second(kind: Kind, library: Library) {
+    const RATE: usize = 1_000_000;
+    let (proxy, kafka) = start(kind);
+    proxy.turn(Weather::Slow(RATE));
+    let begun = Instant::now();
+    let load = Load { rate: "10MB/s", size: 1000, most: 5000 };
+    streams(&kafka, library, load).map(|stream| stream.ends_well(&kafka));
+    let least = Duration::from_secs_f64((load.size * load.most) as f64 / RATE as f64);
+    assert!(begun.elapsed() > least, "{:?} for {least:?}", begun.elapsed());
+}
