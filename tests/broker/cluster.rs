@@ -20,14 +20,14 @@ pub(crate) const NATIVE: &[OnCluster] = &[("sessions_are_closed_at_the_end", ses
 fn leaders_move(shared: &Shared, library: Library) {
     let cluster = shared.together();
     let topic = cluster.replicated("moved", json!([[1, 2, 3], [2, 3, 1], [3, 1, 2]]));
-    let load = Load { rate: "10000/s", ..Load::default() };
+    let load = Load { rate: 10_000, ..Load::default() };
     let stream = Stream::start(&cluster, library, &topic, Mode::Plain, load);
     for (partition, to) in [(0, 2), (1, 3), (2, 1), (0, 3), (1, 1), (2, 2)] {
         stream.goes_on(20_000);
         cluster.move_leader(&topic, partition, to);
     }
     stream.goes_on(20_000);
-    stream.ends_well(&cluster);
+    stream.ends_well(&cluster, 6);
 }
 
 fn the_nearest_replica_is_read_while_it_is_there(shared: &Shared, library: Library) {

@@ -47,7 +47,7 @@ fn a_leader_is_killed_and_comes_back(shared: &Shared, library: Library) {
     await_in_sync(&cluster, &streams, 3);
     for (topic, stream) in streams {
         cluster.move_leader(&topic, 0, 1);
-        stream.ends_well(&cluster);
+        stream.ends_well(&cluster, 2);
     }
 }
 
@@ -61,7 +61,7 @@ fn a_leader_stands_still_and_goes_on(shared: &Shared, library: Library) {
     cluster.signal(1, Signal::CONT);
     await_in_sync(&cluster, &streams, 3);
     go_on(&streams);
-    streams.map(|(_, stream)| stream.ends_well(&cluster));
+    streams.into_iter().for_each(|(_, stream)| stream.ends_well(&cluster, 2));
 }
 
 /// Two of three brokers are gone, so that nothing is acknowledged: who has no time is told, who waits is served when they
@@ -90,6 +90,6 @@ fn too_few_replicas_and_enough_again(shared: &Shared, library: Library) {
     assert_eq!((books.published, books.failed + books.unknown), (0, 2), "{refused}");
     cluster.restart(&[2, 3]);
     await_in_sync(&cluster, &streams, 3);
-    streams.map(|(_, stream)| stream.ends_well(&cluster));
+    streams.into_iter().for_each(|(_, stream)| stream.ends_well(&cluster, 2));
     assert!(cluster.end_offsets(&other)[0] as usize <= books.unknown, "{refused}");
 }

@@ -7,7 +7,7 @@ use crate::harness::app::Library;
 use crate::harness::kafka::{Kafka, Kind};
 use crate::harness::proxy::{Proxy, Weather};
 use crate::harness::stream::{Load, Mode, Stream};
-use crate::outages::{is_outwaited, streams};
+use crate::outages::{end_well, go_on, is_outwaited, streams};
 
 pub(crate) const TRIALS: &[OnBroker] = &[
     ("proxy::a_black_hole_for_20_s", a_black_hole),
@@ -19,8 +19,6 @@ pub(crate) const TRIALS: &[OnBroker] = &[
 
 /// How long connections are cut.
 const STORM: Duration = Duration::from_secs(8);
-/// What is read before something happens, and after, in bytes.
-const SOME: usize = 20_000;
 
 fn start(kind: Kind) -> (Proxy, Kafka) {
     let proxy = Proxy::start();
@@ -38,27 +36,28 @@ fn a_black_hole(kind: Kind, library: Library) {
 fn connections_are_cut_every_second(kind: Kind, library: Library) {
     let (proxy, kafka) = start(kind);
     let streams = streams(&kafka, library, Load::default());
-    streams.each_ref().map(|stream| stream.goes_on(SOME));
-    for _ in 0..STORM.as_secs() {
+    go_on(&streams);
+    let cuts = STORM.as_secs();
+    for _ in 0..cuts {
         proxy.cut();
         thread::sleep(Duration::from_secs(1));
     }
-    streams.each_ref().map(|stream| stream.goes_on(SOME));
-    streams.map(|stream| stream.ends_well(&kafka));
+    go_on(&streams);
+    end_well(streams, &kafka, cuts as usize);
 }
 
 fn connections_are_cut_in_mid_frame(kind: Kind, library: Library) {
     let (proxy, kafka) = start(kind);
     let streams = streams(&kafka, library, Load::default());
-    streams.each_ref().map(|stream| stream.goes_on(SOME));
+    go_on(&streams);
     let opened = proxy.opened();
     proxy.turn(Weather::Torn);
     thread::sleep(STORM);
     proxy.turn(Weather::Clear);
     let broken = proxy.opened() - opened;
     assert!(broken >= 10, "only {broken} connections broke");
-    streams.each_ref().map(|stream| stream.goes_on(SOME));
-    streams.map(|stream| stream.ends_well(&kafka));
+    go_on(&streams);
+    end_well(streams, &kafka, broken as usize);
 }
 
 fn all_comes_late(kind: Kind, library: Library) {
@@ -71,7 +70,7 @@ fn all_comes_late(kind: Kind, library: Library) {
     let [plain, resilient] = Mode::ALL;
     let streams = [(plain, &topics[0]), (resilient, &topics[1])]
         .map(|(mode, topic)| Stream::start(&kafka, library, topic, mode, load));
-    streams.map(|stream| stream.ends_well(&kafka));
+    end_well(streams, &kafka, 0);
     assert!(begun.elapsed() > 4 * late, "it was not late");
 }
 
@@ -80,8 +79,8 @@ fn a_megabyte_a_second(kind: Kind, library: Library) {
     let (proxy, kafka) = start(kind);
     proxy.turn(Weather::Slow(RATE));
     let begun = Instant::now();
-    let load = Load { rate: "10MB/s", size: 1000, most: 5000 };
-    streams(&kafka, library, load).map(|stream| stream.ends_well(&kafka));
+    let load = Load { rate: 10_000, size: 1000, most: 5000 };
+    end_well(streams(&kafka, library, load), &kafka, 0);
     let least = Duration::from_secs_f64((load.size * load.most) as f64 / RATE as f64);
     assert!(begun.elapsed() > least, "{:?} for {least:?}", begun.elapsed());
 }

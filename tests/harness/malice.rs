@@ -61,7 +61,11 @@ impl Hostile {
     pub(crate) fn start() -> Self {
         let state = Arc::<Mutex<State>>::default();
         let theirs = Arc::clone(&state);
-        Self { address: listen(move |stream| drop(serve(stream, &theirs))), state }
+        let address = listen(move |stream| {
+            // It has ended one way or the other.
+            let _ = serve(stream, &theirs);
+        });
+        Self { address, state }
     }
 
     /// Where clients are to connect.
