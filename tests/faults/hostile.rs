@@ -1,5 +1,6 @@
 //! A broker that lies: `kps` ends in time with one clear error and what its exit code means, or goes on when the broker
 //! has come to its senses; it never takes memory for a claim.
+use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
@@ -35,6 +36,7 @@ pub(crate) fn all() -> Vec<(&'static str, Malice)> {
         ("absurd::offsets", Malice::Absurd(Count::Offsets)),
         ("absurd::topics_fetched", Malice::Absurd(Count::Fetched)),
         ("absurd::bytes_of_records", Malice::Absurd(Count::Bytes)),
+        ("absurd::bytes_of_a_batch", Malice::Absurd(Count::BatchBytes)),
         ("absurd::records_of_a_batch", Malice::Absurd(Count::Records)),
     ]
 }
@@ -65,14 +67,19 @@ pub(crate) fn is_survived(malice: Malice, library: Library) {
     };
     let subscribe = || run(Kps::subscribe(&kafka, library, &topic));
     let patient = ["--resilient", "--reconnect-tries", "8", "--reconnect-interval", "5"];
-    let patient = [publish("patient"), subscribe().args(["-n", "1"])].map(|kps| kps.args(patient).spawn());
-    let [writer, reader] = [publish("plain"), subscribe().args(["--exit"])].map(Kps::spawn);
-    let [writer, reader] = [writer, reader].map(|run| run.wait());
-    let spoilt = hostile.spoilt();
-    hostile.turn(None);
-    let [late_writer, late_reader] = patient.map(|run| run.wait());
+    let patient = [publish("patient"), subscribe().args(["-n", "1"])].map(|kps| kps.args(patient));
+    let plain = [publish("plain"), subscribe().args(["--exit"])];
+    let [late_writer, late_reader, writer, reader] = thread::scope(|scope| {
+        let start = |kps: Kps| scope.spawn(|| kps.run());
+        let [patient, plain] = [patient, plain].map(|both| both.map(start));
+        let plain = plain.map(|run| run.join().unwrap());
+        assert!(hostile.spoilt() > 0, "nobody met it");
+        hostile.turn(None);
+        let [writer, reader] = plain;
+        let [late_writer, late_reader] = patient.map(|run| run.join().unwrap());
+        [late_writer, late_reader, writer, reader]
+    });
 
-    assert!(spoilt > 0, "nobody met it");
     let seen = asker(&kafka).must(&json!({"do": "consume", "topic": topic}));
     let values: Vec<_> = Record::all_from_json(&seen).into_iter().filter_map(|record| record.value).collect();
     for (output, value) in [(&writer, "plain"), (&late_writer, "patient")] {
@@ -86,14 +93,17 @@ pub(crate) fn is_survived(malice: Malice, library: Library) {
         is_settled(output);
         assert!(output.status.code() != Some(0) || output.text().starts_with("first\n"), "{output}");
     }
-    assert!(writer.elapsed + reader.elapsed < IN_TIME, "{writer}\n{reader}");
+    for output in [&writer, &reader] {
+        assert!(output.elapsed < IN_TIME, "{output}");
+    }
 }
 
 /// It has done its work, or says in some lines why not: no broker that can be spoken with, or records that cannot be read.
 #[track_caller]
 fn is_settled(output: &Output) {
+    assert!(output.peak_memory > 0 || cfg!(not(target_os = "linux")), "nobody looked");
     let (code, said) = (output.status.code(), output.err());
-    assert!(matches!(code, Some(0 | 4 | 7)), "{output}");
+    assert!(matches!(code, Some(0 | 3 | 4 | 7)), "{output}");
     assert!(code == Some(0) || said.lines().any(|line| line.starts_with("kps: ")), "{output}");
     assert!(said.lines().count() <= LINES && !said.contains("panicked"), "{output}");
     assert!(output.peak_memory < MOST_MEMORY, "{} bytes\n{output}", output.peak_memory);

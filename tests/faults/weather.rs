@@ -61,26 +61,27 @@ fn connections_are_cut_in_mid_frame(kind: Kind, library: Library) {
 }
 
 fn all_comes_late(kind: Kind, library: Library) {
-    let (proxy, kafka) = start(kind);
     let late = Duration::from_millis(200);
-    let topics = Mode::ALL.map(|_| kafka.topic("late", 1));
-    proxy.turn(Weather::Late(late));
-    let begun = Instant::now();
     let load = Load { most: 10_000, ..Load::default() };
-    let [plain, resilient] = Mode::ALL;
-    let streams = [(plain, &topics[0]), (resilient, &topics[1])]
-        .map(|(mode, topic)| Stream::start(&kafka, library, topic, mode, load));
-    end_well(streams, &kafka, 0);
-    assert!(begun.elapsed() > 4 * late, "it was not late");
+    let took = through(Weather::Late(late), kind, library, load);
+    assert!(took > 4 * late, "it was not late");
 }
 
 fn a_megabyte_a_second(kind: Kind, library: Library) {
     const RATE: usize = 1_000_000;
-    let (proxy, kafka) = start(kind);
-    proxy.turn(Weather::Slow(RATE));
-    let begun = Instant::now();
     let load = Load { rate: 10_000, size: 1000, most: 5000 };
-    end_well(streams(&kafka, library, load), &kafka, 0);
+    let took = through(Weather::Slow(RATE), kind, library, load);
     let least = Duration::from_secs_f64((load.size * load.most) as f64 / RATE as f64);
-    assert!(begun.elapsed() > least, "{:?} for {least:?}", begun.elapsed());
+    assert!(took > least, "{took:?} for {least:?}");
+}
+
+/// A load through weather that stays, to one partition, over one connection. How long it took.
+fn through(weather: Weather, kind: Kind, library: Library, load: Load) -> Duration {
+    let (proxy, kafka) = start(kind);
+    let streams = Mode::ALL.map(|mode| (mode, kafka.topic("weather", 1)));
+    proxy.turn(weather);
+    let begun = Instant::now();
+    let streams = streams.map(|(mode, topic)| Stream::start(&kafka, library, &topic, mode, load));
+    end_well(streams, &kafka, 0);
+    begun.elapsed()
 }

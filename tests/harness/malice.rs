@@ -39,6 +39,8 @@ pub(crate) enum Count {
     Fetched,
     /// Bytes of records.
     Bytes,
+    /// Bytes of a batch.
+    BatchBytes,
     /// Records of a batch, whose checksum is right.
     Records,
 }
@@ -192,7 +194,10 @@ fn exaggerate(count: Count, request: &[u8], answer: &mut Vec<u8>) -> Option<()> 
             let end = body + at + 1;
             answer[end - 4..end].copy_from_slice(&i32::MAX.to_be_bytes());
         }
-        Place::Batch(at) => {
+        Place::BatchBytes(at) => {
+            answer[body + at + 8..body + at + 12].copy_from_slice(&i32::MAX.to_be_bytes());
+        }
+        Place::Records(at) => {
             const CRC: usize = 17;
             const ATTRIBUTES: usize = 21;
             const RECORDS: usize = 57;
@@ -206,10 +211,11 @@ fn exaggerate(count: Count, request: &[u8], answer: &mut Vec<u8>) -> Option<()> 
     Some(())
 }
 
-/// What is to be changed in the body of an answer, and where.
+/// What is to be changed in the body of an answer, and where it, or the batch that has it, stands.
 enum Place {
     Count(usize),
-    Batch(usize),
+    BatchBytes(usize),
+    Records(usize),
 }
 
 fn place(count: Count, api: &Api, version: i16, body: &[u8]) -> Option<Place> {
@@ -246,7 +252,10 @@ fn place(count: Count, api: &Api, version: i16, body: &[u8]) -> Option<Place> {
             let size = if flexible { (length + 1).max(1).ilog2() as usize / 7 + 1 } else { 1 };
             Some(at - size)
         }
-        (Count::Records, ApiKey::Fetch) => return records(body, version).map(|(at, _)| Place::Batch(at)),
+        (Count::BatchBytes, ApiKey::Fetch) => {
+            return records(body, version).map(|(at, _)| Place::BatchBytes(at));
+        }
+        (Count::Records, ApiKey::Fetch) => return records(body, version).map(|(at, _)| Place::Records(at)),
         _ => None,
     };
     at.map(Place::Count)

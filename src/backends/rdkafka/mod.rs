@@ -28,7 +28,7 @@ use crate::settings::{KeyId, Settings};
 const TOPIC_WAIT: Duration = Duration::from_secs(5);
 /// How long refused connections are tried again when no broker was ever reached.
 const REFUSED_WAIT: Duration = Duration::from_secs(2);
-/// The longest single wait inside librdkafka while connecting, so that errors are seen.
+/// The first wait inside librdkafka while connecting, so that errors are seen.
 const SLICE: Duration = Duration::from_millis(250);
 
 const UNKNOWN_TOPIC_OR_PART: Code = Code(3);
@@ -107,8 +107,7 @@ fn connect(
     let limit = settings.duration(KeyId::ConnectTimeout);
     let mut health = Health::default();
     loop {
-        let left = limit.saturating_sub(start.elapsed());
-        let answer = client.metadata(topic, SLICE.min(left).max(Duration::from_millis(1)));
+        let answer = client.metadata(topic, slice(start.elapsed(), limit));
         // Served after each try: reasons are only known from events.
         loop {
             match queue.poll(Duration::ZERO) {
@@ -128,6 +127,13 @@ fn connect(
             return Err(health.error(settings));
         }
     }
+}
+
+/// How long librdkafka may take to ask next. Each time it asks anew, so that an answer that takes its time on the way
+/// needs a wait that is as long: it grows with what has passed.
+fn slice(passed: Duration, limit: Duration) -> Duration {
+    let left = limit.saturating_sub(passed);
+    SLICE.max(passed / 2).min(left).max(Duration::from_millis(1))
 }
 
 /// The partitions of a topic, waiting a little for one that is being created.
@@ -174,6 +180,18 @@ fn partitions_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_is_long_on_the_way_is_waited_for() {
+        let (limit, mut passed, mut longest) = (Duration::from_secs(10), Duration::ZERO, Duration::ZERO);
+        while passed < limit {
+            let slice = slice(passed, limit);
+            assert!(slice > Duration::ZERO && slice <= SLICE.max(passed / 2), "{slice:?} after {passed:?}");
+            longest = longest.max(slice);
+            passed += slice;
+        }
+        assert!(longest > Duration::from_secs(2) && passed == limit, "{longest:?} at most, {passed:?}");
+    }
 
     #[test]
     fn reasons_lose_the_parts_for_librdkafkas_authors() {

@@ -59,12 +59,26 @@ struct Outage {
     since: Option<Instant>,
     /// A topic that brokers do not know any more, and since when.
     gone: Option<(Arc<str>, Instant)>,
+    /// Since when answers have come that cannot be read, and what is wrong with them.
+    garbled: Option<(Instant, String)>,
 }
 
 impl Outage {
+    /// Notes that a fetch was answered with what librdkafka cannot read, which it tells in its log alone, asking again
+    /// and again; the user is told once.
+    fn unreadable(&mut self, line: &str, sink: &mut dyn RecordSink) {
+        if self.garbled.is_none()
+            && let Some(why) = was_unreadable(line)
+        {
+            let why = format!("a broker's answer to Fetch cannot be read ({why})");
+            sink.warn(&format!("{why}; trying again"));
+            self.garbled = Some((Instant::now(), why));
+        }
+    }
+
     /// Something came of a topic.
     fn lives(&mut self, topic: &str) {
-        self.since = None;
+        (self.since, self.garbled) = (None, None);
         self.gone.take_if(|(gone, _)| **gone == *topic);
     }
 }
@@ -180,7 +194,10 @@ impl RdkafkaSubscriber {
                 Event::None => return self.check_health(sink),
                 Event::Log { level, line } if level <= WARNING => match was_reset(&line) {
                     Some(told) => sink.warn(&told),
-                    None => self.log.line(level, &line),
+                    None => {
+                        self.log.line(level, &line);
+                        self.outage.unreadable(&line, sink);
+                    }
                 },
                 Event::Error { code: MAX_POLL_EXCEEDED, .. } => sink.warn(STALLED),
                 Event::Error { code: UNKNOWN_TOPIC_OR_PART, reason, .. } => {
@@ -219,6 +236,11 @@ impl RdkafkaSubscriber {
             self.outage.since.get_or_insert_with(Instant::now);
         }
         let limit = self.settings.patience();
+        if let Some((since, why)) = &self.outage.garbled
+            && since.elapsed() > limit
+        {
+            return Err(Error::new(ErrorKind::Unreachable, why.as_str()));
+        }
         if self.outage.since.is_some_and(|since| since.elapsed() > limit) {
             // An idle topic gives no sign of life either: ask before giving up.
             self.client.metadata(None, PROBE_WAIT).map_err(|_| self.outage.health.error(&self.settings))?;
@@ -291,7 +313,7 @@ impl RdkafkaSubscriber {
             }
         });
         if records > 0 {
-            outage.since = None;
+            (outage.since, outage.garbled) = (None, None);
         }
         failed.map_or(Ok(records), Err)
     }
@@ -453,6 +475,15 @@ fn was_reset(line: &str) -> Option<String> {
     ))
 }
 
+/// What librdkafka's error of an answer to a fetch says: `PROTOUFLOW: [thrd:..]: ..: Protocol read buffer underflow for
+/// Fetch v11 at 45/110 (function:line): ...`, or `PROTOERR: ...: Protocol parse failure for Fetch v11 at ...`.
+fn was_unreadable(line: &str) -> Option<&str> {
+    let is_error = line.starts_with("PROTOUFLOW: ") || line.starts_with("PROTOERR: ");
+    let (_, why) = line.split_once(": Protocol ").filter(|_| is_error)?;
+    let (what, rest) = why.split_once(" for Fetch ")?;
+    rest.contains(" at ").then_some(what)
+}
+
 pub(super) fn add(list: &mut TopicPartitionList, tp: &TopicPartition, offset: Offset) -> Result<()> {
     list.add_partition_offset(&tp.topic, tp.partition, offset)
         .map_err(|e| Error::new(ErrorKind::Other, format!("{tp}: {e}")))
@@ -501,5 +532,16 @@ mod tests {
         let told = "t[0]: there is no offset 5: reading from its end (auto.offset.reset=latest)";
         assert_eq!(was_reset(line).as_deref(), Some(told));
         assert_eq!(was_reset("FAIL: t [0]: no"), None);
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_told_from_its_log() {
+        let line = "PROTOUFLOW: [thrd:127.0.0.1:1/1]: 127.0.0.1:1/1: Protocol read buffer underflow for Fetch v11 at \
+                    45/110 (rd_kafka_fetch_reply_handle:820): expected 2 bytes > 1 remaining bytes";
+        assert_eq!(was_unreadable(line), Some("read buffer underflow"));
+        let line = "PROTOERR: [thrd:a:1/1]: a:1/1: Protocol parse failure for Fetch v11 at 45/110 (f:1) (incorrect ...)";
+        assert_eq!(was_unreadable(line), Some("parse failure"));
+        assert_eq!(was_unreadable(&line.replace("Fetch", "Metadata")), None);
+        assert_eq!(was_unreadable("FAIL: Protocol parse failure for Fetch v11 at"), None);
     }
 }

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use super::cluster::{Cluster, Link, METADATA_WAIT, pause};
-use super::fault::{Class, Fault};
+use super::fault::{Class, Fault, of_fetch};
 use crate::backends::mailbox::Mailbox;
 use crate::backends::reset::Reset;
 use crate::backends::{Error, ErrorKind, Status, TopicPartition};
@@ -234,7 +234,7 @@ impl Fetcher {
         let range = min..bytes.saturating_add(1);
         match timeout(limit, client.fetch_records(self.position, range, wait.as_millis() as i32)).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(error.into()),
+            Ok(Err(error)) => Err(of_fetch(&error)),
             Err(_) => Err(Fault::timed_out(Class::Retry, "the fetch request", limit)),
         }
     }

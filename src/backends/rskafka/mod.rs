@@ -11,6 +11,7 @@ mod convert;
 mod driver;
 mod fault;
 mod fetcher;
+mod losses;
 mod publisher;
 mod queue;
 mod subscriber;
