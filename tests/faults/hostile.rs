@@ -1,6 +1,7 @@
 //! A broker that lies: `kps` ends in time with one clear error and what its exit code means, or goes on when the broker
 //! has come to its senses; it never takes memory for a claim.
-use std::thread;
+use std::panic::resume_unwind;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use serde_json::json;
@@ -72,11 +73,11 @@ pub(crate) fn is_survived(malice: Malice, library: Library) {
     let [late_writer, late_reader, writer, reader] = thread::scope(|scope| {
         let start = |kps: Kps| scope.spawn(|| kps.run());
         let [patient, plain] = [patient, plain].map(|both| both.map(start));
-        let plain = plain.map(|run| run.join().unwrap());
+        let plain = plain.map(ended);
         assert!(hostile.spoilt() > 0, "nobody met it");
         hostile.turn(None);
         let [writer, reader] = plain;
-        let [late_writer, late_reader] = patient.map(|run| run.join().unwrap());
+        let [late_writer, late_reader] = patient.map(ended);
         [late_writer, late_reader, writer, reader]
     });
 
@@ -96,6 +97,11 @@ pub(crate) fn is_survived(malice: Malice, library: Library) {
     for output in [&writer, &reader] {
         assert!(output.elapsed < IN_TIME, "{output}");
     }
+}
+
+/// What a run has left, or why its trial has failed.
+fn ended(run: ScopedJoinHandle<'_, Output>) -> Output {
+    run.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// It has done its work, or says in some lines why not: no broker that can be spoken with, or records that cannot be read.

@@ -100,8 +100,8 @@ impl Proxy {
     }
 
     /// Connections there have been.
-    pub(crate) fn opened(&self) -> u64 {
-        self.shared.lock().opened
+    pub(crate) fn opened(&self) -> usize {
+        self.shared.lock().opened as usize
     }
 }
 

@@ -81,14 +81,15 @@ impl Stream {
         self.reader.until_stdout(|out| out.len() >= before + bytes);
     }
 
-    /// Waits until the publisher has told of an outage, if it is one that does, and checks when it did.
+    /// Waits until the publisher has told of an outage, if it is one that does, and checks when its first line came.
     #[track_caller]
     pub(crate) fn tells_of_outage(&self, since: SystemTime, within: Duration) {
         if self.mode == Mode::Plain {
             return;
         }
-        let err = self.publishing.run.until_stderr(|err| !events(err, "disconnected").is_empty());
-        let told = events(&err, "disconnected").remove(0);
+        let err =
+            self.publishing.run.until_stderr(|err| lines(err).any(|line| line["event"] == "disconnected"));
+        let told = lines(&err).next().unwrap();
         let at = chrono::DateTime::parse_from_rfc3339(told["time"].as_str().unwrap()).unwrap();
         let after = SystemTime::from(at).duration_since(since).unwrap_or_default();
         assert!(after <= within, "told after {after:?}: {told}");
@@ -245,11 +246,10 @@ impl Books {
     }
 }
 
-/// The events of this name among lines of `--log-format json`.
-fn events(err: &[u8], name: &str) -> Vec<Value> {
-    let text = String::from_utf8_lossy(err);
-    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    lines.filter(|line| line["event"] == name).collect()
+/// The lines of `--log-format json`.
+fn lines(err: &[u8]) -> impl Iterator<Item = Value> {
+    let lines = err.split(|byte| *byte == b'\n');
+    lines.filter_map(|line| serde_json::from_slice(line).ok())
 }
 
 /// Partitions and numbers, in the order of each partition.
