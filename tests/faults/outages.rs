@@ -21,9 +21,12 @@ const SEEN_WITHIN: Duration = Duration::from_secs(1);
 /// What is read before something happens, and after, in bytes.
 const SOME: usize = 20_000;
 
+/// Of each topic. rskafka has a connection for each, and with each sees an outage of its own.
+const PARTITIONS: u32 = 3;
+
 /// A stream that is told to go on through outages and one that is not, each with a topic of its own.
 pub(crate) fn streams(kafka: &Kafka, library: Library, load: Load) -> [Stream; 2] {
-    Mode::ALL.map(|mode| Stream::start(kafka, library, &kafka.topic("faults", 3), mode, load))
+    Mode::ALL.map(|mode| Stream::start(kafka, library, &kafka.topic("faults", PARTITIONS), mode, load))
 }
 
 /// Waits until each has read some more.
@@ -49,7 +52,7 @@ fn a_broker_is_killed_and_comes_back(kind: Kind, library: Library) {
     streams.iter().for_each(|stream| stream.tells_of_outage(killed, SEEN_WITHIN));
     let second = Kafka::start_apart(kind, dir.path(), Some(&address));
     go_on(&streams);
-    end_well(streams, &second, 1);
+    end_well(streams, &second, PARTITIONS as usize);
 }
 
 fn a_broker_stands_still(kind: Kind, library: Library) {
@@ -86,7 +89,7 @@ pub(crate) fn is_outwaited(kafka: &Kafka, library: Library, silence: impl Fn(boo
     silence(false);
 
     go_on(&streams);
-    end_well(streams, kafka, 1);
+    end_well(streams, kafka, PARTITIONS as usize);
     hurried.is_accounted_for(kafka);
     interrupted.is_accounted_for(kafka);
 }

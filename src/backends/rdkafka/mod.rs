@@ -63,6 +63,13 @@ impl Health {
         }
     }
 
+    /// Takes note of what only the log tells.
+    fn note_log(&mut self, line: &str) {
+        if let Some(broker) = was_silent(line) {
+            self.trouble.get_or_insert_with(|| format!("broker {broker} has not answered in time"));
+        }
+    }
+
     /// Why no broker can be used, as an error that names the addresses asked.
     fn error(&self, settings: &Settings) -> Error {
         let kind = self.permanent.unwrap_or(ErrorKind::Unreachable);
@@ -79,11 +86,24 @@ fn plain_reason(reason: &str) -> String {
     reason.replace("ipv4#", "").replace("ipv6#", "")
 }
 
+/// The broker of librdkafka's warning of requests without an answer: `REQTMOUT: [thrd:a:1/1]: a:1/1: Timed out 2 in-flight,
+/// 0 retry-queued, ...`. It makes an event of that only when no broker is left, which takes another such time.
+fn was_silent(line: &str) -> Option<&str> {
+    let (place, counts) = line.strip_prefix("REQTMOUT: ")?.split_once(": Timed out ")?;
+    let in_flight = counts.split_once(" in-flight, ")?.0;
+    let name = place.rsplit("]: ").next()?;
+    let address = name.rsplit_once('/').map_or(name, |(address, _)| address);
+    (in_flight != "0").then_some(address)
+}
+
 /// Serves one event that is not a report or a rebalance; gives back those that are.
 fn serve(event: Event, health: &mut Health, log: &Log) -> Option<Event> {
     match event {
         Event::Error { code, reason, fatal } => health.note(code, reason, fatal),
-        Event::Log { level, line } => log.line(level, &line),
+        Event::Log { level, line } => {
+            health.note_log(&line);
+            log.line(level, &line);
+        }
         Event::RebalanceFailed(code) => health.note(code, code.text(), false),
         Event::None | Event::Other => {}
         other => return Some(other),
@@ -191,6 +211,18 @@ mod tests {
             passed += slice;
         }
         assert!(longest > Duration::from_secs(2) && passed == limit, "{longest:?} at most, {passed:?}");
+    }
+
+    #[test]
+    fn a_broker_that_does_not_answer_is_told_from_the_log() {
+        let line = "REQTMOUT: [thrd:127.0.0.1:1/bootstrap]: 127.0.0.1:1/7: Timed out 2 in-flight, 0 retry-queued, 1 \
+                    out-queue, 0 partially-sent requests";
+        assert_eq!(was_silent(line), Some("127.0.0.1:1"));
+        assert_eq!(was_silent(&line.replace("2 in-flight", "0 in-flight")), None);
+        assert_eq!(was_silent("REQTMOUT: a:1/1: Timed out ProduceRequest in flight (after 5 ms)"), None);
+        let mut health = Health::default();
+        health.note_log(line);
+        assert_eq!(health.trouble.as_deref(), Some("broker 127.0.0.1:1 has not answered in time"));
     }
 
     #[test]

@@ -196,6 +196,7 @@ impl RdkafkaSubscriber {
                     Some(told) => sink.warn(&told),
                     None => {
                         self.log.line(level, &line);
+                        self.outage.health.note_log(&line);
                         self.outage.unreadable(&line, sink);
                     }
                 },

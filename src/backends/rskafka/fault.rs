@@ -187,18 +187,20 @@ fn undecodable(text: String) -> Fault {
 }
 
 /// The broker's own answer. Retriable ones are those of Java's `RetriableException` that a produce,
-/// fetch or list-offsets call can get; 7, 13 and 20 leave open whether the records were written.
+/// fetch or list-offsets call can get. 7, 13 and 20 leave open whether the records were written, and so do 6 and 56: a
+/// leader that stops to be one, or loses its disk, gives that answer to who waits for the other replicas.
 fn of_code(code: Code, detail: Option<&str>) -> Fault {
     use Class::{OutOfRange, Permanent, Retry, RetryInDoubt, TooLarge, UnknownTopic};
     let (class, kind) = match code {
         Code::UnknownTopicOrPartition => (UnknownTopic, ErrorKind::UnknownTopic),
         Code::RequestTimedOut => (RetryInDoubt, ErrorKind::TimedOut),
-        Code::NetworkException | Code::NotEnoughReplicasAfterAppend => (RetryInDoubt, ErrorKind::Other),
-        Code::LeaderNotAvailable
+        Code::NetworkException
+        | Code::NotEnoughReplicasAfterAppend
         | Code::NotLeaderOrFollower
+        | Code::KafkaStorageError => (RetryInDoubt, ErrorKind::Other),
+        Code::LeaderNotAvailable
         | Code::ReplicaNotAvailable
         | Code::NotEnoughReplicas
-        | Code::KafkaStorageError
         | Code::FencedLeaderEpoch
         | Code::UnknownLeaderEpoch
         | Code::OffsetNotAvailable
@@ -281,7 +283,7 @@ mod tests {
         let cases = [
             (3, UnknownTopic),
             (5, Retry),
-            (6, Retry),
+            (6, RetryInDoubt),
             (7, RetryInDoubt),
             (10, TooLarge),
             (13, RetryInDoubt),
@@ -293,7 +295,7 @@ mod tests {
             (31, Permanent),
             (45, Permanent),
             (47, Permanent),
-            (56, Retry),
+            (56, RetryInDoubt),
             (58, Permanent),
             (87, Permanent),
         ];
@@ -328,7 +330,7 @@ mod tests {
     #[test]
     fn the_cause_is_found_behind_rskafkas_deadline() {
         let fault = Fault::from(ClientError::RetryFailed(gave_up(server(Code::NotLeaderOrFollower))));
-        assert_eq!((fault.class, fault.kind), (Class::Retry, ErrorKind::Other));
+        assert_eq!((fault.class, fault.kind), (Class::RetryInDoubt, ErrorKind::Other));
         assert_eq!(fault.message, "the broker answered NotLeaderOrFollower");
     }
 
