@@ -26,7 +26,7 @@ use harness::kafka::Kind;
 use harness::suite;
 
 /// Most of the time they wait.
-const PARALLEL: usize = 6;
+const PARALLEL: usize = 8;
 
 /// Trials as they are declared: `(name, function)`.
 type OnBroker = (&'static str, fn(Kind, Library));

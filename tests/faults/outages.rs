@@ -68,12 +68,15 @@ pub(crate) fn is_outwaited(kafka: &Kafka, library: Library, silence: impl Fn(boo
     let streams = streams(kafka, library, Load::default());
     let brief = kafka.topic("brief", 1);
     let slow = Load { rate: 1000, ..Load::default() };
-    let args = ["-X", "delivery.timeout.ms=6000", "-X", "request.timeout.ms=2000"];
+    let args = ["--receipts", "-X", "delivery.timeout.ms=6000", "-X", "request.timeout.ms=2000"];
     let hurried = Publishing::start(kafka, library, &brief, &args, slow);
     let told = kafka.topic("told", 1);
-    let args = ["--resilient", "--drain-timeout", "3s"];
+    let args = ["--receipts", "--resilient", "--drain-timeout", "3s"];
     let interrupted = Publishing::start(kafka, library, &told, &args, slow);
     go_on(&streams);
+    for publishing in [&hurried, &interrupted] {
+        publishing.run.until_stdout(|out| !out.is_empty());
+    }
 
     let (begun, since) = (Instant::now(), SystemTime::now());
     silence(true);
