@@ -63,11 +63,8 @@ fn trials() -> Vec<Trial> {
 }
 
 /// What a library does that we would not have it do, and cannot help.
-const KNOWN: &[(&str, &str)] = &[
-    ("hostile::rdkafka::absurd::bytes_of_a_batch", "librdkafka asks again for ever, and tells nobody"),
-    ("hostile::rskafka::absurd::bytes_of_a_batch", "rskafka takes it for the end of the answer"),
-    ("hostile::rskafka::absurd::records_of_a_batch", "rskafka takes it for the end of the answer"),
-];
+const KNOWN: &[(&str, &str)] =
+    &[("hostile::rdkafka::absurd::bytes_of_a_batch", "librdkafka asks again for ever, and tells nobody")];
 
 fn known(name: &str) -> Option<String> {
     let (_, why) = KNOWN.iter().find(|(trial, _)| *trial == name)?;

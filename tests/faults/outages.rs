@@ -69,10 +69,10 @@ pub(crate) fn is_outwaited(kafka: &Kafka, library: Library, silence: impl Fn(boo
     let brief = kafka.topic("brief", 1);
     let slow = Load { rate: 1000, ..Load::default() };
     let args = ["--receipts", "-X", "delivery.timeout.ms=6000", "-X", "request.timeout.ms=2000"];
-    let hurried = Publishing::start(kafka, library, &brief, &args, slow);
+    let hurried = Publishing::start(kafka, library, &brief, Mode::Plain, &args, slow);
     let told = kafka.topic("told", 1);
-    let args = ["--receipts", "--resilient", "--drain-timeout", "3s"];
-    let interrupted = Publishing::start(kafka, library, &told, &args, slow);
+    let args = ["--receipts", "--drain-timeout", "3s"];
+    let interrupted = Publishing::start(kafka, library, &told, Mode::Resilient, &args, slow);
     go_on(&streams);
     for publishing in [&hurried, &interrupted] {
         publishing.run.until_stdout(|out| !out.is_empty());
@@ -81,10 +81,10 @@ pub(crate) fn is_outwaited(kafka: &Kafka, library: Library, silence: impl Fn(boo
     let (begun, since) = (Instant::now(), SystemTime::now());
     silence(true);
     interrupted.run.signal(Signal::TERM);
-    let interrupted = interrupted.ends_short(library, &told, 143);
+    let interrupted = interrupted.ends_short(&told, 143);
     assert!(interrupted.output.elapsed < Duration::from_secs(5), "{}", interrupted.output);
     // The first to be late ends the reading; what was read last has its 6 s, too.
-    let hurried = hurried.ends_short(library, &brief, 4);
+    let hurried = hurried.ends_short(&brief, 4);
     assert!(begun.elapsed() < Duration::from_secs(15), "{}", hurried.output);
     streams.iter().for_each(|stream| stream.tells_of_outage(since, HEARS_AFTER + 2 * SEEN_WITHIN));
     // Here the length of an outage is what is tried.
