@@ -62,15 +62,6 @@ fn trials() -> Vec<Trial> {
     trials
 }
 
-/// What a library does that we would not have it do, and cannot help.
-const KNOWN: &[(&str, &str)] =
-    &[("hostile::rdkafka::absurd::bytes_of_a_batch", "librdkafka asks again for ever, and tells nobody")];
-
-fn known(name: &str) -> Option<String> {
-    let (_, why) = KNOWN.iter().find(|(trial, _)| *trial == name)?;
-    Some(format!("not so: {why}"))
-}
-
 fn main() -> ExitCode {
-    suite::run(trials(), PARALLEL, known)
+    suite::run(trials(), PARALLEL, |_| None)
 }

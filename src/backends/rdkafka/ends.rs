@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-/// The partitions that are assigned, and the end of those at their end. Its end may still be told of a partition that
+/// The partitions that are read, and the end of those at their end. Its end may still be told of a partition that
 /// was taken away already: that is not kept, or the next to be given it here would read it from there.
 #[derive(Debug, Default)]
 pub(super) struct Ends(HashMap<String, HashMap<i32, Option<i64>>>);
@@ -41,6 +41,14 @@ impl Ends {
         }
     }
 
+    /// One that is not at its end, if there is any.
+    pub(super) fn unreached(&self) -> Option<(&str, i32)> {
+        let open = |of: &HashMap<i32, Option<i64>>| {
+            of.iter().filter(|(_, end)| end.is_none()).map(|(partition, _)| *partition).min()
+        };
+        self.0.iter().find_map(|(topic, of)| Some((topic.as_str(), open(of)?)))
+    }
+
     /// Those at their end.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, i32, i64)> {
         let ends = |of: &HashMap<i32, Option<i64>>| {
@@ -55,6 +63,19 @@ impl Ends {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_that_is_not_at_its_end_is_named() {
+        let mut ends = Ends::default();
+        assert_eq!(ends.unreached(), None);
+        (0..2).for_each(|partition| ends.assigned("t", partition));
+        ends.reached("t", 0, 5);
+        assert_eq!(ends.unreached(), Some(("t", 1)));
+        ends.reached("t", 1, 0);
+        assert_eq!(ends.unreached(), None);
+        ends.left("t", 0);
+        assert_eq!(ends.unreached(), Some(("t", 0)));
+    }
 
     #[test]
     fn only_assigned_partitions_at_their_end_are_put_back() {

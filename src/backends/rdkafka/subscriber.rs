@@ -61,6 +61,8 @@ struct Outage {
     gone: Option<(Arc<str>, Instant)>,
     /// Since when answers have come that cannot be read, and what is wrong with them.
     garbled: Option<(Instant, String)>,
+    /// Since when nothing at all has come.
+    quiet: Option<Instant>,
 }
 
 impl Outage {
@@ -245,9 +247,24 @@ impl RdkafkaSubscriber {
         if self.outage.since.is_some_and(|since| since.elapsed() > limit) {
             // An idle topic gives no sign of life either: ask before giving up.
             self.client.metadata(None, PROBE_WAIT).map_err(|_| self.outage.health.error(&self.settings))?;
-            self.outage.since = None;
+            (self.outage.since, self.outage.quiet) = (None, None);
         }
         Ok(())
+    }
+
+    /// Of a partition of one's own choice something comes, and be it that it is at its end. librdkafka asks again and
+    /// again for a batch that claims to be longer than it is, and tells nobody.
+    fn check_progress(&mut self) -> Result<()> {
+        let quiet = *self.outage.quiet.get_or_insert_with(Instant::now);
+        let is_watched = self.group.is_none() && self.outage.since.is_none();
+        if !is_watched || quiet.elapsed() <= self.settings.patience() {
+            return Ok(());
+        }
+        let Some((topic, partition)) = self.ends.unreached() else { return Ok(()) };
+        let after = quiet.elapsed().as_secs();
+        let text =
+            format!("{topic}[{partition}]: nothing could be read for {after} s, and its end was not reached");
+        Err(Error::new(ErrorKind::TimedOut, text))
     }
 
     /// An error of a partition: `TOPIC [PARTITION]: REASON`. librdkafka repeats it each time it has asked the brokers.
@@ -377,13 +394,16 @@ impl Subscriber for RdkafkaSubscriber {
             self.topic(&tp.topic)?
                 .consume_start(tp.partition, *offset, &data)
                 .map_err(|code| errors::error(code, tp.to_string()))?;
+            self.ends.assigned(&tp.topic, tp.partition);
         }
+        self.outage.quiet = None;
         Ok(())
     }
 
     fn unassign(&mut self, partitions: &[TopicPartition]) -> Result<()> {
         for tp in partitions {
             self.topic(&tp.topic)?.consume_stop(tp.partition);
+            self.ends.revoked(&tp.topic, tp.partition);
         }
         self.fetched.discard(|t, p| partitions.iter().any(|tp| tp.partition == p && *tp.topic == *t));
         Ok(())
@@ -415,6 +435,11 @@ impl Subscriber for RdkafkaSubscriber {
             self.fetched.discard(|_, _| true);
         }
         let full = self.fetched.is_full(self.most);
+        if self.fetched.is_empty() {
+            self.check_progress()?;
+        } else {
+            self.outage.quiet = None;
+        }
         let records = self.push(sink)?;
         Ok(Polled { records, idle: self.fetched.is_empty() && !full })
     }

@@ -214,5 +214,21 @@ fn unsupported(message: String) -> Error {
 }
 
 #[cfg(test)]
+mod setting_tests {
+    use super::*;
+    use crate::settings::Side;
+
+    #[test]
+    fn a_resilient_run_has_one_call_out_unless_told_otherwise() {
+        let of = |set: &[(&str, &str)]| in_flight(&Settings::for_tests(Side::Producer, set));
+        let number = "max.in.flight.requests.per.connection";
+        assert_eq!(of(&[]), 5);
+        assert_eq!(of(&[("resilient", "true")]), 1);
+        assert_eq!(of(&[("resilient", "true"), (number, "3")]), 3);
+        assert_eq!(of(&[(number, "100")]), 5);
+    }
+}
+
+#[cfg(test)]
 #[cfg(feature = "rdkafka")]
 mod tests;
