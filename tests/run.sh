@@ -1,7 +1,7 @@
 #!/bin/sh
-# All tests: units, the command line, and every behaviour against the embedded broker, where Java is installed also against
-# a real Kafka, and through kcat and Python's clients where those are (tests that cannot run are listed as ignored, with the
-# reason; with CI=true they are failures). Arguments go to `cargo test`.
+# All tests: units, the command line, every behaviour and every fault against the embedded broker, where Java is installed
+# also against a real Kafka, and through kcat and Python's clients where those are (tests that cannot run are listed as
+# ignored, with the reason; with CI=true they are failures). Arguments go to `cargo test`.
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -165,10 +165,12 @@ fn not_of_consumers(group: &str) -> Error {
     Error::new(ErrorKind::UnknownGroup, format!("group {group} is not a group of consumers"))
 }
 
-/// No broker could be used, in the same words from every library.
+/// No broker could be used, in the same words from every library. A reason that has them already says them once.
 #[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 fn not_reached(kind: ErrorKind, servers: &[String], reason: &str) -> Error {
-    Error::new(kind, format!("no broker reached at {}: {reason}", servers.join(",")))
+    let words = format!("no broker reached at {}: ", servers.join(","));
+    let reason = reason.strip_prefix(&words).unwrap_or(reason);
+    Error::new(kind, format!("{words}{reason}"))
 }
 
 /// A record that is too large by itself, in the same words from every library.

@@ -44,8 +44,8 @@ pub(super) enum Close {
 /// What is known of a client, and what it has here.
 #[derive(Debug)]
 pub(super) struct Peer {
-    /// How it reaches this broker: what it is told as the broker's address.
-    pub(super) local: SocketAddr,
+    /// What it is told as the broker's address: where it has reached it, unless the options say something else.
+    pub(super) advertised: SocketAddr,
     /// Where it is.
     pub(super) remote: SocketAddr,
     /// Its fetch session (KIP-227). It ends with the connection.
@@ -65,7 +65,8 @@ pub(super) async fn serve(node: Arc<Node>, mut stream: TcpStream, addr: SocketAd
 
 async fn answer_all(node: &Node, stream: &mut TcpStream, remote: SocketAddr) -> Result<(), Close> {
     stream.set_nodelay(true)?;
-    let mut peer = Peer { local: stream.local_addr()?, remote, session: None, batches: Vec::new() };
+    let advertised = node.options.advertised.map_or_else(|| stream.local_addr(), Ok)?;
+    let mut peer = Peer { advertised, remote, session: None, batches: Vec::new() };
     let (mut request, mut out) = (Vec::new(), Vec::with_capacity(CHUNK));
     while read(stream, &mut request, node.options.max_request).await? {
         let reply = tokio::select! {

@@ -13,6 +13,8 @@ use super::storage;
 pub struct Options {
     /// Where to listen; port 0 finds a free one.
     pub listen: SocketAddr,
+    /// What clients are told as its address, such as that of a proxy; without it the one they have reached it at.
+    pub advertised: Option<SocketAddr>,
     /// Where to keep data; without it in a temporary folder that is removed at the end.
     pub data: Option<PathBuf>,
     /// The partitions of a topic when whoever creates it does not say.
@@ -36,6 +38,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
+            advertised: None,
             data: None,
             partitions: 1,
             auto_create: true,

@@ -21,11 +21,11 @@
 mod message;
 
 mod api;
-#[cfg(any(feature = "broker", feature = "native"))]
+#[cfg(any(feature = "broker", feature = "native", feature = "rskafka"))]
 pub mod batch;
 #[cfg(any(feature = "broker", feature = "native"))]
 mod codec;
-#[cfg(any(feature = "broker", feature = "native"))]
+#[cfg(any(feature = "broker", feature = "native", feature = "rskafka"))]
 mod crc32c;
 mod error_code;
 mod field;
@@ -45,7 +45,7 @@ mod arbitrary;
 pub use api::{APIS, Api, ApiKey, Message, Request};
 #[cfg(any(feature = "broker", feature = "native"))]
 pub use codec::Codec;
-#[cfg(any(feature = "broker", feature = "native"))]
+#[cfg(any(feature = "broker", feature = "native", feature = "rskafka"))]
 pub use crc32c::{Crc32c, crc32c};
 pub use error_code::ErrorCode;
 pub use field::{Blob, Field, Nullable, Records, Text, Uuid, Version};

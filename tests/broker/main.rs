@@ -6,7 +6,6 @@
 //! machine does not have makes it ignored, with the reason; with `CI=true` that is a failure. The embedded broker needs
 //! nothing: without Java its trials ask librdkafka what they otherwise ask Java's client.
 #![allow(clippy::unwrap_used, reason = "in a test, to panic is to report")]
-#![allow(clippy::print_stderr, reason = "the reason for an ignored trial goes to the terminal")]
 #![allow(clippy::disallowed_methods, reason = "tests read the environment themselves")]
 
 mod bad_input;
@@ -37,14 +36,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Trial;
 
 use differences::DIFFERENCES;
 use harness::app::Library;
 use harness::client::Client;
 use harness::cluster::Shared;
 use harness::kafka::{Kafka, Kind};
-use harness::{browser, java, kcat, python};
+use harness::suite;
 
 /// More at once only slow each other down: the real broker is one JVM.
 const PARALLEL: usize = 4;
@@ -155,19 +154,6 @@ fn trials() -> Vec<Trial> {
     trials
 }
 
-/// What a trial needs and this machine does not have. What a trial runs is in its name.
-fn missing(name: &str) -> Option<&'static str> {
-    let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
-    let without_java = Client::all().contains(&Client::Librdkafka);
-    let java = has(&["java"]) || ["kafka::", "cluster::"].iter().any(|kind| name.starts_with(kind));
-    let java = java || name.starts_with("embedded::") && !without_java;
-    java.then(java::missing)
-        .or_else(|| has(&["kcat"]).then(kcat::missing))
-        .or_else(|| has(&["confluent", "python"]).then(python::missing))
-        .or_else(|| has(&["browser"]).then(browser::missing))
-        .flatten()
-}
-
 /// Why the embedded broker is not to pass a trial.
 fn differs(name: &str) -> Option<String> {
     let name = name.strip_prefix("embedded::")?;
@@ -176,24 +162,5 @@ fn differs(name: &str) -> Option<String> {
 }
 
 fn main() -> ExitCode {
-    let mut args = Arguments::from_args();
-    args.test_threads = Some(args.test_threads.unwrap_or(PARALLEL).min(PARALLEL));
-    let mut unable = 0;
-    let trials = trials().into_iter().map(|trial| {
-        if let Some(reason) = differs(trial.name()) {
-            return trial.with_kind(reason).with_ignored_flag(true);
-        }
-        let Some(reason) = missing(trial.name()) else { return trial };
-        unable += 1;
-        trial.with_kind(reason).with_ignored_flag(true)
-    });
-    let trials = trials.collect();
-
-    let conclusion = libtest_mimic::run(&args, trials);
-    let required = std::env::var("CI").is_ok_and(|value| value == "true");
-    if unable > 0 && required && !args.list {
-        eprintln!("{unable} trials could not run, which CI=true makes a failure");
-        return ExitCode::FAILURE;
-    }
-    conclusion.exit_code()
+    suite::run(trials(), PARALLEL, differs)
 }

@@ -106,8 +106,13 @@ impl Cluster {
         }
     }
 
-    /// Starts what a trial that failed has left dead.
+    /// Starts what a trial that failed has left dead or standing still.
     fn mend(&mut self) {
+        for broker in &self.brokers {
+            if let Some(running) = broker.lock().as_ref() {
+                running.signal(Signal::CONT);
+            }
+        }
         let dead: Vec<usize> =
             self.brokers.iter().filter(|broker| broker.lock().is_none()).map(|broker| broker.id).collect();
         self.restart(&dead);

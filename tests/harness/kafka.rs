@@ -1,4 +1,5 @@
 //! A broker under test, real or embedded, and what the tests ask of it through another client.
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use super::app::Kps;
 use super::client::{Ask, Client, Clients};
 use super::process::Running;
 use super::{FIRST_START, java, unique};
@@ -17,7 +19,7 @@ use super::{FIRST_START, java, unique};
 pub(crate) enum Kind {
     /// Apache Kafka, one node, by `tests/kafka/Broker.java`.
     Kafka,
-    /// Our own, in this process.
+    /// Our own, in this process unless it is to be killed or stopped.
     Embedded,
 }
 
@@ -45,6 +47,12 @@ impl Kind {
             _ => Client::Java,
         }
     }
+
+    /// As [`Self::helper`], where a broker has one trial alone: one that starts at once, if there is any.
+    fn quick_helper(self) -> Client {
+        let quick = Client::all().contains(&Client::Librdkafka);
+        if quick { Client::Librdkafka } else { self.helper() }
+    }
 }
 
 /// A running broker; dropped, it ends and its data is removed. It also ends when this process does, however that ends.
@@ -52,13 +60,16 @@ impl Kind {
 pub(crate) struct Kafka {
     kind: Kind,
     node: Node,
+    helper: Client,
     clients: Clients,
     address: String,
 }
 
 #[derive(Debug)]
 enum Node {
-    Kafka(Running),
+    /// A process of its own, which ends when its standard input does.
+    Process(Running),
+    /// In this process.
     #[cfg(feature = "broker")]
     Embedded(kps::broker::Broker, Lines),
 }
@@ -102,16 +113,16 @@ impl Kafka {
     pub(crate) fn start_guarded(kind: Kind) -> Self {
         let (node, address) = match kind {
             Kind::Kafka => kafka_with(&GUARDED),
-            Kind::Embedded => embedded(None, None),
+            Kind::Embedded => embedded(None, None, None),
         };
-        Self { kind, node, clients: Clients::default(), address }
+        Self { kind, node, helper: kind.helper(), clients: Clients::default(), address }
     }
 
     /// From now on the group may not be read nor committed for. (The embedded broker, which has no such rules, refuses
     /// all commits.)
     pub(crate) fn forbid_commits(&self, group: &str) {
         match &self.node {
-            Node::Kafka(_) => drop(self.helper().must(&json!({"do": "deny_group", "group": group}))),
+            Node::Process(_) => drop(self.helper().must(&json!({"do": "deny_group", "group": group}))),
             #[cfg(feature = "broker")]
             Node::Embedded(broker, _) => {
                 broker.faults().add(
@@ -123,17 +134,39 @@ impl Kafka {
         }
     }
 
+    /// As [`Kafka::start_in`], in a process of its own, for what only happens to those.
+    pub(crate) fn start_apart(kind: Kind, dir: &Path, address: Option<&str>) -> Self {
+        let (node, address) = match kind {
+            Kind::Kafka => kafka(Some(dir), address),
+            Kind::Embedded => embedded_apart(dir, address.unwrap_or("127.0.0.1:0")),
+        };
+        Self { kind, node, helper: kind.quick_helper(), clients: Clients::default(), address }
+    }
+
+    /// Starts a broker that clients reach at `advertised` alone, by whoever leads from there to the address that is
+    /// returned beside it. [`Kafka::address`] is the former.
+    pub(crate) fn start_behind(kind: Kind, advertised: SocketAddr) -> (Self, SocketAddr) {
+        let (node, address) = match kind {
+            Kind::Kafka => kafka_with(&[&format!("advertised.listeners=PLAINTEXT://{advertised}")]),
+            Kind::Embedded => embedded(None, None, Some(advertised)),
+        };
+        let own = address.parse().unwrap();
+        let (helper, address) = (kind.quick_helper(), advertised.to_string());
+        (Self { kind, node, helper, clients: Clients::default(), address }, own)
+    }
+
     fn launch(kind: Kind, dir: Option<&Path>, address: Option<&str>) -> Self {
         let (node, address) = match kind {
             Kind::Kafka => kafka(dir, address),
-            Kind::Embedded => embedded(dir, address),
+            Kind::Embedded => embedded(dir, address, None),
         };
-        Self { kind, node, clients: Clients::default(), address }
+        Self { kind, node, helper: kind.helper(), clients: Clients::default(), address }
     }
 
     /// The brokers at `address` as one, for as long as the process of their controller runs.
     pub(super) fn led_by(controller: Running, address: String) -> Self {
-        Self { kind: Kind::Kafka, node: Node::Kafka(controller), clients: Clients::default(), address }
+        let (kind, node) = (Kind::Kafka, Node::Process(controller));
+        Self { kind, node, helper: kind.helper(), clients: Clients::default(), address }
     }
 
     /// What it is.
@@ -150,16 +183,25 @@ impl Kafka {
     /// to its clients.
     pub(crate) fn kill(self) {
         match &self.node {
-            Node::Kafka(running) => running.signal(Signal::KILL),
+            Node::Process(running) => running.signal(Signal::KILL),
             #[cfg(feature = "broker")]
             Node::Embedded(..) => {}
+        }
+    }
+
+    /// Sends a signal to a broker [in a process of its own](Self::start_apart).
+    pub(crate) fn signal(&self, signal: Signal) {
+        match &self.node {
+            Node::Process(running) => running.signal(signal),
+            #[cfg(feature = "broker")]
+            Node::Embedded(..) => panic!("it is in this process"),
         }
     }
 
     /// The last lines the broker logged.
     pub(crate) fn log_tail(&self) -> String {
         let lines: Vec<String> = match &self.node {
-            Node::Kafka(running) => running.stderr_so_far().lines().map(str::to_owned).collect(),
+            Node::Process(running) => running.stderr_so_far().lines().map(str::to_owned).collect(),
             #[cfg(feature = "broker")]
             Node::Embedded(_, lines) => lines.lock().unwrap().clone(),
         };
@@ -168,7 +210,7 @@ impl Kafka {
 
     /// The client that the tests ask.
     pub(crate) fn helper(&self) -> &dyn Ask {
-        self.client(self.kind.helper())
+        self.client(self.helper)
     }
 
     /// This client for this broker.
@@ -252,7 +294,7 @@ impl Kafka {
 impl Drop for Kafka {
     fn drop(&mut self) {
         match &mut self.node {
-            Node::Kafka(running) => running.end_within(Duration::from_secs(10)),
+            Node::Process(running) => running.end_within(Duration::from_secs(10)),
             #[cfg(feature = "broker")]
             Node::Embedded(..) => {}
         }
@@ -274,16 +316,26 @@ fn kafka_with(more: &[&str]) -> (Node, String) {
     let args = [&["Broker"], more, &SETTINGS].concat();
     let running = Running::start(java::command(&args), args.join(" ")).limit(FIRST_START);
     let address = running.take_line();
-    (Node::Kafka(running), address)
+    (Node::Process(running), address)
+}
+
+/// Our broker as the program runs it: as long as a command that ends when its standard input does.
+fn embedded_apart(dir: &Path, address: &str) -> (Node, String) {
+    let script = r#"echo "$KPS_BOOTSTRAP_SERVER"; exec cat >/dev/null"#;
+    let run = Kps::new(["broker", "--no-auto-create", "--listen", address, "--data"]).args([dir]);
+    let running = run.args(["--", "sh", "-c", script]).spawn();
+    let address = running.take_line();
+    (Node::Process(running), address)
 }
 
 #[cfg(feature = "broker")]
-fn embedded(dir: Option<&Path>, address: Option<&str>) -> (Node, String) {
+fn embedded(dir: Option<&Path>, address: Option<&str>, advertised: Option<SocketAddr>) -> (Node, String) {
     use kps::broker::{Broker, Log, Options};
     let lines = Lines::default();
     let log = Arc::clone(&lines);
     let mut options = Options {
         data: dir.map(Path::to_owned),
+        advertised,
         auto_create: false,
         log: Log::new(move |line| log.lock().unwrap().push(line.to_owned())),
         ..Options::default()
@@ -299,7 +351,7 @@ fn embedded(dir: Option<&Path>, address: Option<&str>) -> (Node, String) {
 }
 
 #[cfg(not(feature = "broker"))]
-fn embedded(_: Option<&Path>, _: Option<&str>) -> (Node, String) {
+fn embedded(_: Option<&Path>, _: Option<&str>, _: Option<SocketAddr>) -> (Node, String) {
     unreachable!("not among all()")
 }
 

@@ -12,9 +12,14 @@ pub(crate) mod kafka;
 pub(crate) mod kcat;
 #[cfg(all(feature = "rdkafka", feature = "broker"))]
 mod librdkafka;
+#[cfg(feature = "broker")]
+pub(crate) mod malice;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub(crate) mod python;
 pub(crate) mod script;
+pub(crate) mod stream;
+pub(crate) mod suite;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

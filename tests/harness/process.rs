@@ -10,6 +10,9 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use super::PATIENCE;
 
+/// From one look at a child's memory to the next.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// A running child. Dropped before [`Running::wait`], it is killed.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -146,7 +149,7 @@ impl Running {
     pub(crate) fn finish(mut self) -> Result<Output, String> {
         self.close_stdin();
         let started = Instant::now();
-        let in_time = self.ends_within(self.limit);
+        let (in_time, peak_memory) = self.ends_within(self.limit);
         let status = self.child.wait().unwrap();
         for reader in self.readers.drain(..) {
             reader.join().unwrap();
@@ -157,6 +160,7 @@ impl Running {
             stdout: self.stdout.bytes(),
             stderr: self.stderr.bytes(),
             elapsed: started.elapsed(),
+            peak_memory,
         };
         if in_time {
             Ok(output)
@@ -165,17 +169,27 @@ impl Running {
         }
     }
 
-    /// Waits for the end without reaping, so that the id stays this child's; kills it when `limit` is over.
-    fn ends_within(&self, limit: Duration) -> bool {
+    /// Waits for the end without reaping, so that the id stays this child's; kills it when `limit` is over. Whether that
+    /// was not needed, and the most memory it held.
+    fn ends_within(&self, limit: Duration) -> (bool, u64) {
         let (pid, ended) = (self.pid(), Arc::new((Mutex::new(false), Condvar::new())));
         let seen = Arc::clone(&ended);
         let watchdog = thread::spawn(move || {
+            let (deadline, mut peak) = (Instant::now() + limit, 0);
             let (flag, changed) = &*seen;
-            let (flag, _) = changed.wait_timeout_while(flag.lock().unwrap(), limit, |done| !*done).unwrap();
+            let mut flag = flag.lock().unwrap();
+            loop {
+                peak = peak.max(peak_memory(pid));
+                let left = deadline.saturating_duration_since(Instant::now());
+                if *flag || left.is_zero() {
+                    break;
+                }
+                (flag, _) = changed.wait_timeout_while(flag, left.min(LOOK), |done| !*done).unwrap();
+            }
             if !*flag {
                 let _ = kill_process(pid, Signal::KILL);
             }
-            *flag
+            (*flag, peak)
         });
         waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
         *ended.0.lock().unwrap() = true;
@@ -199,6 +213,15 @@ impl Drop for Running {
     }
 }
 
+/// The most memory that a process has held so far, in bytes; 0 where the system does not tell, or not any more.
+fn peak_memory(pid: Pid) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero()));
+    let status = status.unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.unwrap_or_default() * 1024
+}
+
 /// What a finished process left.
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -211,6 +234,8 @@ pub(crate) struct Output {
     pub(crate) stderr: Vec<u8>,
     /// From the call of [`Running::wait`] to the end.
     pub(crate) elapsed: Duration,
+    /// Most memory it held, in bytes, as it was seen meanwhile; 0 where the system does not tell.
+    pub(crate) peak_memory: u64,
 }
 
 impl Output {

@@ -54,6 +54,7 @@ pub(super) fn native(settings: &Settings, side: Side) -> Vec<(String, String)> {
             all.push((name, value));
         }
     }
+    fit_timeout(&mut all, settings, side);
     if side == Side::Consumer {
         fit_group(&mut all, settings);
     }
@@ -63,6 +64,18 @@ pub(super) fn native(settings: &Settings, side: Side) -> Vec<(String, String)> {
     }
     all.extend(settings.passthrough().iter().map(|(name, value, _)| (name.clone(), value.clone())));
     all
+}
+
+/// What librdkafka calls `request.timeout.ms` is the broker's part of it only; how long it waits for answers is its
+/// `socket.timeout.ms`. A transaction's must not be longer than it lasts.
+fn fit_timeout(conf: &mut [(String, String)], settings: &Settings, side: Side) {
+    let mut timeout = settings.int(KeyId::RequestTimeout);
+    if side == Side::Producer && settings.text(KeyId::TransactionalId).is_some() {
+        timeout = timeout.min(settings.int(KeyId::DeliveryTimeout));
+    }
+    // Within what librdkafka takes.
+    let timeout = timeout.clamp(10, 300_000);
+    set_default(conf, settings, KeyId::SocketTimeout, timeout.to_string());
 }
 
 /// Settings of groups as librdkafka takes them. It refuses those of the classic protocol with KIP-848's, and a session
@@ -153,6 +166,22 @@ mod tests {
         let conf = native(&settings, Side::Consumer);
         assert_eq!(value(&conf, "enable.auto.commit"), Some("false"));
         assert_eq!(value(&conf, "enable.auto.offset.store"), Some("false"));
+    }
+
+    #[test]
+    fn answers_are_waited_for_as_long_as_a_request_may_take() {
+        let of = |side, set: &[(&str, &str)]| {
+            let conf = native(&Settings::for_tests(side, set), side);
+            value(&conf, "socket.timeout.ms").unwrap().to_owned()
+        };
+        for side in [Side::Producer, Side::Consumer] {
+            assert_eq!(of(side, &[]), "30000");
+            assert_eq!(of(side, &[("request.timeout.ms", "5000")]), "5000");
+            assert_eq!(of(side, &[("request.timeout.ms", "1")]), "10");
+            assert_eq!(of(side, &[("rdkafka.socket.timeout.ms", "7000")]), "7000");
+        }
+        let transaction = [("transactional.id", "t"), ("delivery.timeout.ms", "8000")];
+        assert_eq!(of(Side::Producer, &transaction), "8000");
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::settings::{KeyId, Settings};
 const TOPIC_WAIT: Duration = Duration::from_secs(5);
 /// How long refused connections are tried again when no broker was ever reached.
 const REFUSED_WAIT: Duration = Duration::from_secs(2);
-/// The longest single wait inside librdkafka while connecting, so that errors are seen.
+/// The first wait inside librdkafka while connecting, so that errors are seen.
 const SLICE: Duration = Duration::from_millis(250);
 
 const UNKNOWN_TOPIC_OR_PART: Code = Code(3);
@@ -63,6 +63,13 @@ impl Health {
         }
     }
 
+    /// Takes note of what only the log tells.
+    fn note_log(&mut self, line: &str) {
+        if let Some(broker) = was_silent(line) {
+            self.trouble.get_or_insert_with(|| format!("broker {broker} has not answered in time"));
+        }
+    }
+
     /// Why no broker can be used, as an error that names the addresses asked.
     fn error(&self, settings: &Settings) -> Error {
         if let Some(code) = self.permanent.filter(|code| errors::is_of_group(*code)) {
@@ -85,11 +92,24 @@ fn plain_reason(reason: &str) -> String {
     reason.replace("ipv4#", "").replace("ipv6#", "")
 }
 
+/// The broker of librdkafka's warning of requests without an answer: `REQTMOUT: [thrd:a:1/1]: a:1/1: Timed out 2 in-flight,
+/// 0 retry-queued, ...`. It makes an event of that only when no broker is left, which takes another such time.
+fn was_silent(line: &str) -> Option<&str> {
+    let (place, counts) = line.strip_prefix("REQTMOUT: ")?.split_once(": Timed out ")?;
+    let in_flight = counts.split_once(" in-flight, ")?.0;
+    let name = place.rsplit("]: ").next()?;
+    let address = name.rsplit_once('/').map_or(name, |(address, _)| address);
+    (in_flight != "0").then_some(address)
+}
+
 /// Serves one event that is not a report or a rebalance; gives back those that are.
 fn serve(event: Event, health: &mut Health, log: &Log) -> Option<Event> {
     match event {
         Event::Error { code, reason, fatal } => health.note(code, reason, fatal),
-        Event::Log { level, line } => log.line(level, &line),
+        Event::Log { level, line } => {
+            health.note_log(&line);
+            log.line(level, &line);
+        }
         Event::RebalanceFailed(code) => health.note(code, code.text(), false),
         Event::None | Event::Other => {}
         other => return Some(other),
@@ -113,8 +133,7 @@ fn connect(
     let limit = settings.duration(KeyId::ConnectTimeout);
     let mut health = Health::default();
     loop {
-        let left = limit.saturating_sub(start.elapsed());
-        let answer = client.metadata(topic, SLICE.min(left).max(Duration::from_millis(1)));
+        let answer = client.metadata(topic, slice(start.elapsed(), limit));
         // Served after each try: reasons are only known from events.
         loop {
             match queue.poll(Duration::ZERO) {
@@ -134,6 +153,13 @@ fn connect(
             return Err(health.error(settings));
         }
     }
+}
+
+/// How long librdkafka may take to ask next. Each time it asks anew, so that an answer that takes its time on the way
+/// needs a wait that is as long: it grows with what has passed.
+fn slice(passed: Duration, limit: Duration) -> Duration {
+    let left = limit.saturating_sub(passed);
+    SLICE.max(passed / 2).min(left).max(Duration::from_millis(1))
 }
 
 /// The partitions of a topic, waiting a little for one that is being created.
@@ -180,6 +206,30 @@ fn partitions_of(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_is_long_on_the_way_is_waited_for() {
+        let (limit, mut passed, mut longest) = (Duration::from_secs(10), Duration::ZERO, Duration::ZERO);
+        while passed < limit {
+            let slice = slice(passed, limit);
+            assert!(slice > Duration::ZERO && slice <= SLICE.max(passed / 2), "{slice:?} after {passed:?}");
+            longest = longest.max(slice);
+            passed += slice;
+        }
+        assert!(longest > Duration::from_secs(2) && passed == limit, "{longest:?} at most, {passed:?}");
+    }
+
+    #[test]
+    fn a_broker_that_does_not_answer_is_told_from_the_log() {
+        let line = "REQTMOUT: [thrd:127.0.0.1:1/bootstrap]: 127.0.0.1:1/7: Timed out 2 in-flight, 0 retry-queued, 1 \
+                    out-queue, 0 partially-sent requests";
+        assert_eq!(was_silent(line), Some("127.0.0.1:1"));
+        assert_eq!(was_silent(&line.replace("2 in-flight", "0 in-flight")), None);
+        assert_eq!(was_silent("REQTMOUT: a:1/1: Timed out ProduceRequest in flight (after 5 ms)"), None);
+        let mut health = Health::default();
+        health.note_log(line);
+        assert_eq!(health.trouble.as_deref(), Some("broker 127.0.0.1:1 has not answered in time"));
+    }
 
     #[test]
     fn reasons_lose_the_parts_for_librdkafkas_authors() {

@@ -1,6 +1,6 @@
-//! Where each partition that a group gave goes on.
+//! Where each partition that is read goes on, and whether that is its end.
 //!
-//! librdkafka holds its partitions while a group changes hands, and goes on with those that are kept from its own
+//! librdkafka holds the partitions of a group while they change hands, and goes on with those that are kept from its own
 //! position. That is not to be relied on (2.12.1): taken in batches, the end of a partition moves it one offset too far
 //! (`rd_kafka_q_serve_rkmessages`), which skips a record or reads the whole partition again as that offset is out of
 //! range; and it stays behind by what is taken just while the partition is stopped. So kept partitions are put
@@ -23,11 +23,18 @@ impl Slot {
     pub(super) const NOWHERE: Self = Self(usize::MAX);
 }
 
+#[derive(Debug)]
+struct Place {
+    of: TopicPartition,
+    next: i64,
+    is_end: bool,
+}
+
 /// The partitions that are assigned. What comes late of one that was taken away is not kept, or the next to be given it
 /// here would read it from there.
 #[derive(Debug, Default)]
 pub(super) struct Positions {
-    all: Vec<(TopicPartition, i64)>,
+    all: Vec<Place>,
     index: HashMap<Arc<str>, HashMap<i32, Slot>>,
 }
 
@@ -37,7 +44,7 @@ impl Positions {
         self.revoked(partitions);
         for tp in partitions {
             self.index.entry(Arc::clone(&tp.topic)).or_default().insert(tp.partition, Slot(self.all.len()));
-            self.all.push((tp.clone(), NONE));
+            self.all.push(Place { of: tp.clone(), next: NONE, is_end: false });
         }
     }
 
@@ -49,8 +56,11 @@ impl Positions {
             }
         }
         let index = &mut self.index;
-        self.all.retain(|(tp, _)| index.get(&tp.topic).is_some_and(|of| of.contains_key(&tp.partition)));
-        for (at, (tp, _)) in self.all.iter().enumerate() {
+        let is_left = |Place { of: tp, .. }: &Place| {
+            index.get(&tp.topic).is_some_and(|of| of.contains_key(&tp.partition))
+        };
+        self.all.retain(is_left);
+        for (at, Place { of: tp, .. }) in self.all.iter().enumerate() {
             index.entry(Arc::clone(&tp.topic)).or_default().insert(tp.partition, Slot(at));
         }
     }
@@ -63,14 +73,26 @@ impl Positions {
     /// All before `next` was pushed.
     #[inline]
     pub(super) fn passed(&mut self, slot: Slot, next: i64) {
-        if let Some((_, at)) = self.all.get_mut(slot.0) {
-            *at = next;
+        if let Some(place) = self.all.get_mut(slot.0) {
+            (place.next, place.is_end) = (next, false);
         }
+    }
+
+    /// All was pushed: the next record, when there is one, has the offset `next`.
+    pub(super) fn reached(&mut self, slot: Slot, next: i64) {
+        if let Some(place) = self.all.get_mut(slot.0) {
+            (place.next, place.is_end) = (next, true);
+        }
+    }
+
+    /// A partition that is not at its end, if there is any.
+    pub(super) fn unreached(&self) -> Option<&TopicPartition> {
+        self.all.iter().find(|place| !place.is_end).map(|place| &place.of)
     }
 
     /// All that are assigned.
     pub(super) fn assignment(&self) -> Vec<TopicPartition> {
-        self.all.iter().map(|(tp, _)| tp.clone()).collect()
+        self.all.iter().map(|place| place.of.clone()).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -79,12 +101,12 @@ impl Positions {
 
     /// Those of which something was pushed, and what comes next of them.
     pub(super) fn begun(&self) -> impl Iterator<Item = (&TopicPartition, i64)> {
-        self.all.iter().filter(|(_, next)| *next != NONE).map(|(tp, next)| (tp, *next))
+        self.all.iter().filter(|place| place.next != NONE).map(|place| (&place.of, place.next))
     }
 
     /// True when something was pushed of it.
     pub(super) fn is_begun(&self, topic: &str, partition: i32) -> bool {
-        self.all.get(self.slot(topic, partition).0).is_some_and(|(_, next)| *next != NONE)
+        self.all.get(self.slot(topic, partition).0).is_some_and(|place| place.next != NONE)
     }
 }
 
@@ -119,6 +141,21 @@ mod tests {
         pass(&mut positions, 1, 9);
         assert_eq!(begun(&positions), [(2, 9)]);
         assert_eq!(positions.assignment(), [tp(0), tp(2)]);
+    }
+
+    #[test]
+    fn one_that_is_not_at_its_end_is_named() {
+        let mut positions = Positions::default();
+        assert_eq!(positions.unreached(), None);
+        positions.assigned(&[tp(0), tp(1)]);
+        positions.reached(positions.slot("t", 0), 5);
+        assert_eq!(positions.unreached(), Some(&tp(1)));
+        positions.reached(positions.slot("t", 1), 0);
+        assert_eq!(positions.unreached(), None);
+        pass(&mut positions, 0, 6);
+        assert_eq!(positions.unreached(), Some(&tp(0)));
+        positions.revoked(&[tp(0)]);
+        assert_eq!(positions.unreached(), None);
     }
 
     #[test]

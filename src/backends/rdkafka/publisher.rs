@@ -174,8 +174,10 @@ impl Contact {
     /// Tells what has come up since the last time; `answered` if anything was acknowledged.
     fn tell(&mut self, health: &mut Health, answered: bool, sink: &mut dyn ReportSink) {
         let trouble = health.trouble.take().map(|trouble| super::plain_reason(&trouble));
-        if answered && let Some((since, _)) = self.lost.take() {
+        if answered {
             self.told.clear();
+        }
+        if answered && let Some((since, _)) = self.lost.take() {
             sink.notice(&Notice::Back { place: ALL.to_owned(), after: since.elapsed() });
         }
         if std::mem::take(&mut health.all_down) && self.lost.is_none() {

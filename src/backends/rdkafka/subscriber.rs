@@ -59,12 +59,28 @@ struct Outage {
     since: Option<Instant>,
     /// A topic that brokers do not know any more, and since when.
     gone: Option<(Arc<str>, Instant)>,
+    /// Since when answers have come that cannot be read, and what is wrong with them.
+    garbled: Option<(Instant, String)>,
+    /// Since when nothing at all has come.
+    quiet: Option<Instant>,
 }
 
 impl Outage {
+    /// Notes that a fetch was answered with what librdkafka cannot read, which it tells in its log alone, asking again
+    /// and again; the user is told once.
+    fn unreadable(&mut self, line: &str, sink: &mut dyn RecordSink) {
+        if self.garbled.is_none()
+            && let Some(why) = was_unreadable(line)
+        {
+            let why = format!("a broker's answer to Fetch cannot be read ({why})");
+            sink.warn(&format!("{why}; trying again"));
+            self.garbled = Some((Instant::now(), why));
+        }
+    }
+
     /// Something came of a topic.
     fn lives(&mut self, topic: &str) {
-        self.since = None;
+        (self.since, self.garbled) = (None, None);
         self.gone.take_if(|(gone, _)| **gone == *topic);
     }
 }
@@ -180,7 +196,11 @@ impl RdkafkaSubscriber {
                 Event::None => return self.check_health(sink),
                 Event::Log { level, line } if level <= WARNING => match was_reset(&line) {
                     Some(told) => sink.warn(&told),
-                    None => self.log.line(level, &line),
+                    None => {
+                        self.log.line(level, &line);
+                        self.outage.health.note_log(&line);
+                        self.outage.unreadable(&line, sink);
+                    }
                 },
                 Event::Error { code: MAX_POLL_EXCEEDED, .. } => sink.warn(STALLED),
                 Event::Error { code: UNKNOWN_TOPIC_OR_PART, reason, .. } => {
@@ -221,12 +241,31 @@ impl RdkafkaSubscriber {
             self.outage.since.get_or_insert_with(Instant::now);
         }
         let limit = self.settings.patience();
+        if let Some((since, why)) = &self.outage.garbled
+            && since.elapsed() > limit
+        {
+            return Err(Error::new(ErrorKind::Unreachable, why.as_str()));
+        }
         if self.outage.since.is_some_and(|since| since.elapsed() > limit) {
             // An idle topic gives no sign of life either: ask before giving up.
             self.client.metadata(None, PROBE_WAIT).map_err(|_| self.outage.health.error(&self.settings))?;
-            self.outage.since = None;
+            (self.outage.since, self.outage.quiet) = (None, None);
         }
         Ok(())
+    }
+
+    /// Of a partition of one's own choice something comes, and be it that it is at its end. librdkafka asks again and
+    /// again for a batch that claims to be longer than it is, and tells nobody.
+    fn check_progress(&mut self) -> Result<()> {
+        let quiet = *self.outage.quiet.get_or_insert_with(Instant::now);
+        let is_watched = self.group.is_none() && self.outage.since.is_none();
+        if !is_watched || quiet.elapsed() <= self.settings.patience() {
+            return Ok(());
+        }
+        let Some(tp) = self.positions.unreached() else { return Ok(()) };
+        let after = quiet.elapsed().as_secs();
+        let text = format!("{tp}: nothing could be read for {after} s, and its end was not reached");
+        Err(Error::new(ErrorKind::TimedOut, text))
     }
 
     /// An error of a partition: `TOPIC [PARTITION]: REASON`. librdkafka repeats it each time it has asked the brokers.
@@ -277,7 +316,7 @@ impl RdkafkaSubscriber {
             Pushed::End { topic, partition, offset } => {
                 outage.lives(topic);
                 run = NO_RUN;
-                positions.passed(positions.slot(topic, partition), offset);
+                positions.reached(positions.slot(topic, partition), offset);
                 sink.reached(topic, partition, offset);
                 ControlFlow::Continue(())
             }
@@ -295,7 +334,7 @@ impl RdkafkaSubscriber {
             }
         });
         if records > 0 {
-            outage.since = None;
+            (outage.since, outage.garbled) = (None, None);
         }
         failed.map_or(Ok(records), Err)
     }
@@ -359,6 +398,9 @@ impl Subscriber for RdkafkaSubscriber {
                 .consume_start(tp.partition, *offset, &data)
                 .map_err(|code| errors::error(code, tp.to_string()))?;
         }
+        let partitions: Vec<_> = starts.iter().map(|(tp, _)| tp.clone()).collect();
+        self.positions.assigned(&partitions);
+        self.outage.quiet = None;
         Ok(())
     }
 
@@ -366,6 +408,7 @@ impl Subscriber for RdkafkaSubscriber {
         for tp in partitions {
             self.topic(&tp.topic)?.consume_stop(tp.partition);
         }
+        self.positions.revoked(partitions);
         self.fetched.discard(|t, p| partitions.iter().any(|tp| tp.partition == p && *tp.topic == *t));
         Ok(())
     }
@@ -397,6 +440,11 @@ impl Subscriber for RdkafkaSubscriber {
             self.fetched.discard(|_, _| true);
         }
         let full = self.fetched.is_full(self.most);
+        if self.fetched.is_empty() {
+            self.check_progress()?;
+        } else {
+            self.outage.quiet = None;
+        }
         let records = self.push(sink)?;
         Ok(Polled { records, idle: self.fetched.is_empty() && !full })
     }
@@ -458,6 +506,15 @@ fn was_reset(line: &str) -> Option<String> {
     ))
 }
 
+/// What librdkafka's error of an answer to a fetch says: `PROTOUFLOW: [thrd:..]: ..: Protocol read buffer underflow for
+/// Fetch v11 at 45/110 (function:line): ...`, or `PROTOERR: ...: Protocol parse failure for Fetch v11 at ...`.
+fn was_unreadable(line: &str) -> Option<&str> {
+    let is_error = line.starts_with("PROTOUFLOW: ") || line.starts_with("PROTOERR: ");
+    let (_, why) = line.split_once(": Protocol ").filter(|_| is_error)?;
+    let (what, rest) = why.split_once(" for Fetch ")?;
+    rest.contains(" at ").then_some(what)
+}
+
 pub(super) fn add(list: &mut TopicPartitionList, tp: &TopicPartition, offset: Offset) -> Result<()> {
     list.add_partition_offset(&tp.topic, tp.partition, offset)
         .map_err(|e| Error::new(ErrorKind::Other, format!("{tp}: {e}")))
@@ -506,5 +563,16 @@ mod tests {
         let told = "t[0]: there is no offset 5: reading from its end (auto.offset.reset=latest)";
         assert_eq!(was_reset(line).as_deref(), Some(told));
         assert_eq!(was_reset("FAIL: t [0]: no"), None);
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_told_from_its_log() {
+        let line = "PROTOUFLOW: [thrd:127.0.0.1:1/1]: 127.0.0.1:1/1: Protocol read buffer underflow for Fetch v11 at \
+                    45/110 (rd_kafka_fetch_reply_handle:820): expected 2 bytes > 1 remaining bytes";
+        assert_eq!(was_unreadable(line), Some("read buffer underflow"));
+        let line = "PROTOERR: [thrd:a:1/1]: a:1/1: Protocol parse failure for Fetch v11 at 45/110 (f:1) (incorrect ...)";
+        assert_eq!(was_unreadable(line), Some("parse failure"));
+        assert_eq!(was_unreadable(&line.replace("Fetch", "Metadata")), None);
+        assert_eq!(was_unreadable("FAIL: Protocol parse failure for Fetch v11 at"), None);
     }
 }

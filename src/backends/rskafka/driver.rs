@@ -397,9 +397,7 @@ impl Driver {
 /// The records of a produce call whose answer makes no sense may have been written.
 fn doubtful(fault: Fault) -> Fault {
     match fault.class {
-        Class::Undecodable | Class::Marker | Class::OutOfRange => {
-            Fault { class: Class::RetryInDoubt, ..fault }
-        }
+        Class::OutOfRange => Fault { class: Class::RetryInDoubt, ..fault },
         _ => fault,
     }
 }

@@ -24,9 +24,9 @@ pub(super) enum Class {
     TooLarge,
     /// The offset is not in the partition.
     OutOfRange,
-    /// The answer cannot be decoded because it holds a transaction marker.
+    /// The records of a fetch cannot be decoded because there is a transaction marker among them.
     Marker,
-    /// The answer cannot be decoded.
+    /// The records of a fetch cannot be decoded.
     Undecodable,
     /// It will fail the same way again.
     Permanent,
@@ -61,6 +61,27 @@ impl Fault {
     pub(super) fn error(&self, subject: impl std::fmt::Display) -> Error {
         let status = if self.may_pass() { Status::Persistent } else { Status::Permanent };
         Error::new(self.kind, format!("{subject}: {}", self.message)).with_status(status)
+    }
+}
+
+/// What a fetch has failed with. Its answer has the records in it, so that what cannot be decoded may be one of them.
+pub(super) fn of_fetch(error: &ClientError) -> Fault {
+    match answer_to(error) {
+        Some(why @ (RequestError::ReadVersionedError(_) | RequestError::ReadError(_))) => {
+            undecodable(why.to_string())
+        }
+        _ => of_client(error),
+    }
+}
+
+/// The error of the request itself, found behind rskafka's "Retry exceeded deadline".
+fn answer_to(error: &ClientError) -> Option<&RequestError> {
+    match error {
+        ClientError::Request(why) => Some(why),
+        ClientError::RetryFailed(BackoffError::DeadlineExceded { source, .. }) => {
+            source.downcast_ref::<ClientError>().and_then(answer_to)
+        }
+        _ => None,
     }
 }
 
@@ -141,7 +162,10 @@ fn of_request(error: &RequestError) -> Fault {
         RequestError::WriteError(_) | RequestError::WriteMessageError(_) => {
             Fault::new(Class::Permanent, ErrorKind::BadRecord, error.to_string())
         }
-        RequestError::ReadVersionedError(_) | RequestError::ReadError(_) => undecodable(error.to_string()),
+        RequestError::ReadVersionedError(_) | RequestError::ReadError(_) => {
+            let text = format!("an answer that cannot be read: {error}");
+            Fault::new(Class::RetryInDoubt, ErrorKind::Unreachable, text)
+        }
         RequestError::IO(_) | RequestError::ReadFramedMessageError(_) => {
             Fault::new(Class::RetryInDoubt, ErrorKind::Unreachable, format!("connection lost: {error}"))
         }
@@ -163,18 +187,20 @@ fn undecodable(text: String) -> Fault {
 }
 
 /// The broker's own answer. Retriable ones are those of Java's `RetriableException` that a produce,
-/// fetch or list-offsets call can get; 7, 13 and 20 leave open whether the records were written.
+/// fetch or list-offsets call can get. 7, 13 and 20 leave open whether the records were written, and so do 6 and 56: a
+/// leader that stops to be one, or loses its disk, gives that answer to who waits for the other replicas.
 fn of_code(code: Code, detail: Option<&str>) -> Fault {
     use Class::{OutOfRange, Permanent, Retry, RetryInDoubt, TooLarge, UnknownTopic};
     let (class, kind) = match code {
         Code::UnknownTopicOrPartition => (UnknownTopic, ErrorKind::UnknownTopic),
         Code::RequestTimedOut => (RetryInDoubt, ErrorKind::TimedOut),
-        Code::NetworkException | Code::NotEnoughReplicasAfterAppend => (RetryInDoubt, ErrorKind::Other),
-        Code::LeaderNotAvailable
+        Code::NetworkException
+        | Code::NotEnoughReplicasAfterAppend
         | Code::NotLeaderOrFollower
+        | Code::KafkaStorageError => (RetryInDoubt, ErrorKind::Other),
+        Code::LeaderNotAvailable
         | Code::ReplicaNotAvailable
         | Code::NotEnoughReplicas
-        | Code::KafkaStorageError
         | Code::FencedLeaderEpoch
         | Code::UnknownLeaderEpoch
         | Code::OffsetNotAvailable
@@ -257,7 +283,7 @@ mod tests {
         let cases = [
             (3, UnknownTopic),
             (5, Retry),
-            (6, Retry),
+            (6, RetryInDoubt),
             (7, RetryInDoubt),
             (10, TooLarge),
             (13, RetryInDoubt),
@@ -269,7 +295,7 @@ mod tests {
             (31, Permanent),
             (45, Permanent),
             (47, Permanent),
-            (56, Retry),
+            (56, RetryInDoubt),
             (58, Permanent),
             (87, Permanent),
         ];
@@ -304,7 +330,7 @@ mod tests {
     #[test]
     fn the_cause_is_found_behind_rskafkas_deadline() {
         let fault = Fault::from(ClientError::RetryFailed(gave_up(server(Code::NotLeaderOrFollower))));
-        assert_eq!((fault.class, fault.kind), (Class::Retry, ErrorKind::Other));
+        assert_eq!((fault.class, fault.kind), (Class::RetryInDoubt, ErrorKind::Other));
         assert_eq!(fault.message, "the broker answered NotLeaderOrFollower");
     }
 
@@ -328,6 +354,17 @@ mod tests {
         let lost = RequestError::IO(std::io::ErrorKind::ConnectionReset.into());
         let fault = Fault::from(ClientError::Connection(ConnectionError::Metadata(lost)));
         assert_eq!((fault.class, fault.kind), (Class::Retry, ErrorKind::Unreachable));
+    }
+
+    #[test]
+    fn the_error_of_a_fetch_itself_is_found_behind_rskafkas_deadline() {
+        let lost = || RequestError::IO(std::io::ErrorKind::ConnectionReset.into());
+        let behind = ClientError::RetryFailed(gave_up(ClientError::Request(lost())));
+        assert!(matches!(answer_to(&behind), Some(RequestError::IO(_))));
+        assert_eq!(of_fetch(&behind).class, Class::RetryInDoubt);
+        // What was asked before it has no records.
+        let before = ClientError::Connection(ConnectionError::Metadata(lost()));
+        assert!(answer_to(&before).is_none());
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! rskafka tells the records of an answer and the high watermark, not which offsets the answer
 //! covered. Where records are missing (compacted, transaction markers, an open transaction) the
-//! position is moved by asking again in other ways, never past something that could be a record
-//! without saying so.
+//! position is moved by asking again in other ways, in the end by a look at the batches themselves,
+//! never past something that could be a record without saying so.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,9 +16,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use super::cluster::{Cluster, Link, METADATA_WAIT, pause};
-use super::fault::{Class, Fault};
+use super::fault::{Class, Fault, of_fetch};
 use crate::backends::mailbox::Mailbox;
 use crate::backends::reset::Reset;
+use crate::backends::wired::gap::{Gap, Looks};
 use crate::backends::{Error, ErrorKind, Status, TopicPartition};
 
 /// What a fetch asks for at the end of a partition, where little is to be expected; and the unit in
@@ -47,6 +48,8 @@ pub(super) struct FetchConfig {
     pub(super) reset: Reset,
     /// How long trouble may last.
     pub(super) give_up: Duration,
+    /// For a look at what rskafka keeps to itself.
+    pub(super) looks: Looks,
 }
 
 /// What all partitions share.
@@ -145,7 +148,6 @@ pub(super) struct Fetcher {
 #[derive(Debug, Default)]
 struct Warned {
     markers: bool,
-    gap: bool,
 }
 
 /// Trouble with a partition, counted in [`Shared::troubled`] while it lasts.
@@ -234,7 +236,7 @@ impl Fetcher {
         let range = min..bytes.saturating_add(1);
         match timeout(limit, client.fetch_records(self.position, range, wait.as_millis() as i32)).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(error.into()),
+            Ok(Err(error)) => Err(of_fetch(&error)),
             Err(_) => Err(Fault::timed_out(Class::Retry, "the fetch request", limit)),
         }
     }
@@ -292,8 +294,26 @@ impl Fetcher {
         if !records.is_empty() {
             return Box::pin(self.take((records, high), room)).await;
         }
-        let answered_at_once = asked.elapsed() < wait / 2;
-        self.skip_to(end.min(high), answered_at_once, room);
+        let end = end.min(high);
+        // At once the broker answers only if it has something to send.
+        if asked.elapsed() < wait / 2 { self.look_into(end, room).await } else { Ok(self.skip_to(end, room)) }
+    }
+
+    /// Offsets below `end` for which the broker sends something in which rskafka finds no record: empty batches as
+    /// compaction leaves them, or damage, which rskafka takes for an answer that was cut off.
+    async fn look_into(&mut self, end: i64, room: Option<Room>) -> Result<(), Fault> {
+        let Assigned { topic, partition, .. } = &*self.assigned;
+        let place = TopicPartition { topic: Arc::clone(topic), partition: *partition };
+        let looked = self.shared.config.looks.at(&place, self.position).await;
+        match looked.map_err(|error| Fault::new(Class::Retry, error.kind(), error.to_string()))? {
+            Gap::Nothing => self.skip_to(end, room),
+            Gap::Empty(next) => self.skip_to(next, room),
+            Gap::Flawed(why) => {
+                // No smaller answer would have more.
+                self.size = 1;
+                return Err(Fault::new(Class::Undecodable, ErrorKind::BadRecord, why));
+            }
+        }
         Ok(())
     }
 
@@ -305,14 +325,8 @@ impl Fetcher {
         }
     }
 
-    /// Offsets below `end` have no record. `silent_data`: the broker did send something for them:
-    /// empty batches as compaction leaves them, or damage that rskafka takes for a cut-off answer.
-    fn skip_to(&mut self, end: i64, silent_data: bool, room: Option<Room>) {
-        if silent_data && !self.warned.gap {
-            self.warned.gap = true;
-            let from = self.position;
-            self.warn(format_args!("no record at offsets {from} to {} (compacted, or damaged)", end - 1));
-        }
+    /// Offsets below `end` have no record.
+    fn skip_to(&mut self, end: i64, room: Option<Room>) {
         self.position = end.max(self.position);
         self.tell(Event::Reached(self.position), room);
     }

@@ -11,6 +11,7 @@ mod convert;
 mod driver;
 mod fault;
 mod fetcher;
+mod losses;
 mod publisher;
 mod queue;
 mod subscriber;
@@ -25,6 +26,7 @@ use super::mailbox::Mailbox;
 use super::partitioner::Strategy;
 use super::{Error, ErrorKind, PublishPlan, Publisher, Result, SubscribePlan, Subscriber};
 use crate::backends::reset::Reset;
+use crate::backends::wired::gap::Looks;
 use crate::settings::{KeyId, Settings};
 use cluster::{Cluster, ClusterConfig};
 use driver::SendConfig;
@@ -79,7 +81,7 @@ impl PublishConfig {
             cluster: cluster_config(settings, ANSWER_MIN),
             send: SendConfig {
                 compression: compression(settings.text(KeyId::CompressionType))?,
-                in_flight: settings.int(KeyId::MaxInFlight).clamp(1, IN_FLIGHT_MAX) as usize,
+                in_flight: in_flight(settings),
                 retries: settings.int(KeyId::Retries).clamp(0, u32::MAX.into()) as u32,
                 delivery: (!delivery.is_zero()).then_some(delivery),
                 retry: (retry, RETRY_PAUSE_MAX.max(retry)),
@@ -118,7 +120,7 @@ impl PublishConfig {
 /// # Errors
 /// `Unreachable` within `socket.connection.setup.timeout.ms`, naming the addresses.
 pub(crate) fn open_subscriber(settings: &Settings, plan: &SubscribePlan) -> Result<Box<dyn Subscriber>> {
-    Ok(Box::new(SubscribeConfig::of(settings, plan.grouped).open()?))
+    Ok(Box::new(SubscribeConfig::of(settings, plan.grouped)?.open()?))
 }
 
 /// All that a subscriber needs to know.
@@ -130,12 +132,12 @@ struct SubscribeConfig {
 }
 
 impl SubscribeConfig {
-    fn of(settings: &Settings, grouped: bool) -> Self {
+    fn of(settings: &Settings, grouped: bool) -> Result<Self> {
         let look_bytes = bytes(settings, KeyId::FetchMaxBytes);
         let max_bytes = bytes(settings, KeyId::MaxPartitionFetchBytes).min(look_bytes);
-        let max_answer = look_bytes as usize + ANSWER_MARGIN;
-        Self {
-            cluster: cluster_config(settings, max_answer.max(ANSWER_MIN)),
+        let max_answer = (look_bytes as usize + ANSWER_MARGIN).max(ANSWER_MIN);
+        Ok(Self {
+            cluster: cluster_config(settings, max_answer),
             fetch: FetchConfig {
                 max_bytes,
                 look_bytes,
@@ -143,15 +145,23 @@ impl SubscribeConfig {
                 max_wait: settings.duration(KeyId::FetchMaxWait),
                 reset: Reset::of(settings, grouped),
                 give_up: settings.patience(),
+                looks: Looks::of(settings, look_bytes, max_answer)?,
             },
             max_poll: size(settings, KeyId::MaxPollRecords),
-        }
+        })
     }
 
     fn open(self) -> Result<RskafkaSubscriber> {
         let shared = fetcher::Shared::new(Cluster::new(self.cluster), self.fetch);
         RskafkaSubscriber::open(runtime()?, shared, self.max_poll)
     }
+}
+
+/// Calls that may be out for a partition at a time. A resilient run keeps the order of records, and without idempotence
+/// those behind a refused one would come before it, so that it has one unless the user says otherwise.
+fn in_flight(settings: &Settings) -> usize {
+    let is_ordered = settings.bool(KeyId::Resilient) && !settings.is_set(KeyId::MaxInFlight);
+    if is_ordered { 1 } else { settings.int(KeyId::MaxInFlight).clamp(1, IN_FLIGHT_MAX) as usize }
 }
 
 fn bytes(settings: &Settings, key: KeyId) -> i32 {
@@ -201,6 +211,22 @@ fn strategy(name: Option<&str>) -> Result<Strategy> {
 
 fn unsupported(message: String) -> Error {
     Error::new(ErrorKind::Unsupported, message)
+}
+
+#[cfg(test)]
+mod setting_tests {
+    use super::*;
+    use crate::settings::Side;
+
+    #[test]
+    fn a_resilient_run_has_one_call_out_unless_told_otherwise() {
+        let of = |set: &[(&str, &str)]| in_flight(&Settings::for_tests(Side::Producer, set));
+        let number = "max.in.flight.requests.per.connection";
+        assert_eq!(of(&[]), 5);
+        assert_eq!(of(&[("resilient", "true")]), 1);
+        assert_eq!(of(&[("resilient", "true"), (number, "3")]), 3);
+        assert_eq!(of(&[(number, "100")]), 5);
+    }
 }
 
 #[cfg(test)]

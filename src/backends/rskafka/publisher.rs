@@ -12,6 +12,7 @@ use tokio::time::sleep;
 
 use super::convert;
 use super::driver::{Driver, Outcome, Outcomes, Placed, Shared};
+use super::losses::Losses;
 use super::queue::{Cut, Held, Queue, record_size};
 use crate::backends::mailbox::lock;
 use crate::backends::partitioner::{Partitioner, Strategy};
@@ -52,6 +53,7 @@ pub(super) struct RskafkaPublisher {
     refused: Vec<Refused>,
     /// Records taken and not told of.
     owed: usize,
+    losses: Losses,
     sorting: Sorting,
 }
 
@@ -104,7 +106,15 @@ impl RskafkaPublisher {
             }
         }
         router.keep_counts_fresh();
-        Ok(Self { router, shared, held: Weak::new(), refused: Vec::new(), owed: 0, sorting: Sorting::Unseen })
+        Ok(Self {
+            router,
+            shared,
+            held: Weak::new(),
+            refused: Vec::new(),
+            owed: 0,
+            losses: Losses::default(),
+            sorting: Sorting::Unseen,
+        })
     }
 
     fn hold(&mut self, batch: &Arc<Batch>) -> Option<Arc<Held>> {
@@ -139,7 +149,11 @@ impl RskafkaPublisher {
     }
 
     fn tell_all(&mut self, outcomes: Outcomes, sink: &mut dyn ReportSink) {
-        outcomes.notices.iter().for_each(|notice| sink.notice(notice));
+        for notice in outcomes.notices {
+            if let Some(notice) = self.losses.note(notice, Instant::now()) {
+                sink.notice(&notice);
+            }
+        }
         if outcomes.resent > 0 {
             sink.resent(outcomes.resent);
         }

@@ -11,6 +11,7 @@ use ::rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr as Code};
 use super::*;
 use crate::backends::{At, Fate, Notice, Offsets, RecordSink, ReportSink, TopicPartition, Topics};
 use crate::record::{Batch, RecordRef, Slice, Span};
+use crate::settings::Side;
 
 type Mock = MockCluster<'static, DefaultProducerContext>;
 
@@ -67,6 +68,12 @@ fn subscribe_config(bootstrap: &str) -> SubscribeConfig {
             max_wait: Duration::from_millis(100),
             reset: Reset::Earliest,
             give_up: Duration::from_secs(10),
+            looks: Looks::of(
+                &Settings::for_tests(Side::Consumer, &[("bootstrap.servers", bootstrap)]),
+                1 << 20,
+                8 << 20,
+            )
+            .unwrap(),
         },
         max_poll: 7,
     }

@@ -3,6 +3,8 @@
 
 pub(in crate::backends) mod config;
 pub(in crate::backends) mod errors;
+#[cfg(feature = "rskafka")]
+pub(in crate::backends) mod gap;
 mod groups;
 mod inspector;
 mod keeper;

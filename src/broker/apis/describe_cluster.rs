@@ -23,7 +23,7 @@ pub(super) fn handle<'a>(
     let error_message = why.map(|why| why.to_owned().into());
     let operations =
         if request.include_cluster_authorized_operations { CLUSTER_OPERATIONS } else { i32::MIN };
-    let address = call.peer.local;
+    let address = call.peer.advertised;
     let this = DescribeClusterBroker {
         broker_id: NODE_ID,
         host: address.ip().to_string().into(),

@@ -46,7 +46,7 @@ fn coordinator<'a>(call: &Call<'a>, key: Text<'a>, found: &Result<(), Failure>) 
             ..Default::default()
         };
     }
-    let address = call.peer.local;
+    let address = call.peer.advertised;
     let host = address.ip().to_string().into();
     FindCoordinatorResult {
         key,

@@ -30,7 +30,7 @@ pub(super) fn handle<'a>(call: &mut Call<'a>, request: MetadataRequest<'a>) -> M
     }
     let operations =
         if request.include_cluster_authorized_operations { CLUSTER_OPERATIONS } else { i32::MIN };
-    let address = call.peer.local;
+    let address = call.peer.advertised;
     MetadataResponse {
         brokers: vec![MetadataBroker {
             node_id: NODE_ID,

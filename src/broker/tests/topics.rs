@@ -40,6 +40,20 @@ fn a_topic_is_created_when_it_is_asked_for_and_both_sides_allow_it() {
 }
 
 #[test]
+fn behind_a_proxy_the_node_is_named_by_the_address_it_is_told() {
+    let advertised = Some(([127, 0, 0, 9], 9).into());
+    let broker = Broker::start(Options { advertised, ..Options::default() }).unwrap();
+    let mut raw = Raw::connect(broker.addr());
+    let answer = raw.ask(&metadata(None, false), 12);
+    let response: MetadataResponse<'_> = answer.read();
+    assert_eq!((&*response.brokers[0].host, response.brokers[0].port), ("127.0.0.9", 9));
+    let request = FindCoordinatorRequest { key: "g".into(), ..Default::default() };
+    let answer = raw.ask(&request, 3);
+    let response: FindCoordinatorResponse<'_> = answer.read();
+    assert_eq!((&*response.host, response.port), ("127.0.0.9", 9));
+}
+
+#[test]
 fn metadata_names_this_node_as_it_was_reached() {
     let broker = broker();
     let mut raw = Raw::connect(broker.addr());

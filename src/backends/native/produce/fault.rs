@@ -113,7 +113,9 @@ impl Fault {
 }
 
 /// Java's `RetriableException`s are tried again. Of those, REQUEST_TIMED_OUT, NETWORK_EXCEPTION and
-/// NOT_ENOUGH_REPLICAS_AFTER_APPEND leave open whether the batch was written.
+/// NOT_ENOUGH_REPLICAS_AFTER_APPEND leave open whether the batch was written; so do NOT_LEADER_OR_FOLLOWER and
+/// KAFKA_STORAGE_ERROR, which whoever waits for the other replicas is told when the leader stops to be one or loses its
+/// disk (`DelayedProduce.tryComplete`).
 fn of_code(code: ErrorCode) -> Class {
     match code {
         ErrorCode::DuplicateSequenceNumber => Class::Duplicate,
@@ -123,7 +125,9 @@ fn of_code(code: ErrorCode) -> Class {
         ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId => Class::Missing,
         ErrorCode::RequestTimedOut
         | ErrorCode::NetworkException
-        | ErrorCode::NotEnoughReplicasAfterAppend => Class::InDoubt,
+        | ErrorCode::NotEnoughReplicasAfterAppend
+        | ErrorCode::NotLeaderOrFollower
+        | ErrorCode::KafkaStorageError => Class::InDoubt,
         ErrorCode::ClusterAuthorizationFailed
         | ErrorCode::TransactionalIdAuthorizationFailed
         | ErrorCode::ProducerFenced
@@ -146,7 +150,7 @@ mod tests {
             (2, Class::Again),
             (3, Class::Missing),
             (5, Class::Again),
-            (6, Class::Again),
+            (6, Class::InDoubt),
             (7, Class::InDoubt),
             (10, Class::TooLarge),
             (13, Class::InDoubt),
@@ -163,7 +167,7 @@ mod tests {
             (47, Class::Final),
             (49, Class::Fatal),
             (53, Class::Fatal),
-            (56, Class::Again),
+            (56, Class::InDoubt),
             (59, Class::Sequence),
             (74, Class::Again),
             (87, Class::Final),
