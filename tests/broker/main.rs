@@ -34,7 +34,7 @@ mod subscribe;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use libtest_mimic::Trial;
 
@@ -120,6 +120,13 @@ fn declared() -> Vec<Named> {
     all
 }
 
+/// Trials of how long something takes: they run alone among those of a broker.
+const TIMED: &[&str] = &[
+    "members::one_is_killed_and_the_other_loses_nothing",
+    "members::one_is_interrupted_and_the_other_takes_over",
+];
+static QUIET: RwLock<()> = RwLock::new(());
+
 fn trials() -> Vec<Trial> {
     let apart = process::TRIALS.iter().chain(differences::APART).chain(bench::APART);
     let mut trials: Vec<Trial> = apart
@@ -145,8 +152,16 @@ fn trials() -> Vec<Trial> {
         let ctx = Arc::new(Ctx { kind, kafka: OnceLock::new() });
         for (name, run) in declared() {
             let ctx = Arc::clone(&ctx);
+            let timed = TIMED.iter().any(|timed| name.ends_with(timed));
             trials.push(Trial::test(format!("{}::{name}", kind.name()), move || {
-                run(&ctx);
+                // One that panics has been reported, and leaves nothing half done here.
+                if timed {
+                    let _alone = QUIET.write().unwrap_or_else(PoisonError::into_inner);
+                    run(&ctx);
+                } else {
+                    let _others = QUIET.read().unwrap_or_else(PoisonError::into_inner);
+                    run(&ctx);
+                }
                 Ok(())
             }));
         }

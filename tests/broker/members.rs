@@ -107,8 +107,8 @@ fn one_is_interrupted_and_the_other_takes_over(ctx: &Ctx, library: Library) {
     first.signal(Signal::INT);
     let first = first.wait().code(130).silent();
     second.until_stdout(|out| numbers(out).len() + numbers(&first.stdout).len() >= 240);
-    // It is a matter of some hundred milliseconds, where nothing else runs. The session is 45 s.
-    assert!(interrupted.elapsed() < Duration::from_secs(3), "{:?}", interrupted.elapsed());
+    // The session is 45 s.
+    assert!(interrupted.elapsed() < Duration::from_secs(1), "{:?}", interrupted.elapsed());
     end_with_each_once(vec![second], numbers(&first.stdout), 0..240);
 }
 
