@@ -296,7 +296,11 @@ impl Fetcher {
         }
         let end = end.min(high);
         // At once the broker answers only if it has something to send.
-        if asked.elapsed() < wait / 2 { self.look_into(end, room).await } else { Ok(self.skip_to(end, room)) }
+        if asked.elapsed() < wait / 2 {
+            return self.look_into(end, room).await;
+        }
+        self.skip_to(end, room);
+        Ok(())
     }
 
     /// Offsets below `end` for which the broker sends something in which rskafka finds no record: empty batches as
