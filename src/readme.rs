@@ -72,6 +72,10 @@ const FOREIGN: [&str; 10] = [
     "--no-default-features",
     "--exec",
     "--bin",
+    // Of the comparison with other tools.
+    "--codec",
+    "--tools",
+    "--rounds",
 ];
 
 #[test]
