@@ -61,7 +61,7 @@ fn its_first_commands_are_the_two_to_begin_with() {
 }
 
 /// Flags of cargo and other tools that the README shows.
-const FOREIGN: [&str; 10] = [
+const FOREIGN: &[&str] = &[
     "--describe",
     "--lib",
     "--test",
