@@ -81,7 +81,7 @@ fn an_outage_loses_and_reorders_nothing(ctx: &Ctx, library: Library) {
     let (node, first) = Node::start(ctx);
     let topic = first.topic("outage", 1);
     let mut run = Kps::publish(&first, library, &topic)
-        .args(["--resilient", "--rate", "10000/s", "--log-format", "json", "--receipts"])
+        .args(["--resilient", "--rate", "10000/s", "--log-format", "json", "--summary", "text", "--receipts"])
         .limit(PATIENCE)
         .spawn();
     run.feed(numbers(COUNT));
