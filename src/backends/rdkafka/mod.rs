@@ -9,6 +9,7 @@ mod keeper;
 mod native;
 mod publisher;
 mod rebalance;
+mod revival;
 mod split;
 mod subscriber;
 
