@@ -314,9 +314,15 @@ fn kafka(dir: Option<&Path>, address: Option<&str>) -> (Node, String) {
 
 fn kafka_with(more: &[&str]) -> (Node, String) {
     let args = [&["Broker"], more, &SETTINGS].concat();
-    let running = Running::start(java::command(&args), args.join(" ")).limit(FIRST_START);
-    let address = running.take_line();
-    (Node::Process(running), address)
+    // The port it has chosen for its controller may be taken by a connection of another trial, which ends the process.
+    for attempt in 1.. {
+        let running = Running::start(java::command(&args), args.join(" ")).limit(FIRST_START);
+        match running.try_line() {
+            Ok(address) => return (Node::Process(running), address),
+            Err(shown) => assert!(attempt < 3 && shown.contains("Address already in use"), "{shown}"),
+        }
+    }
+    unreachable!("it starts or it does not")
 }
 
 /// Our broker as the program runs it: as long as a command that ends when its standard input does.

@@ -108,6 +108,16 @@ impl Running {
     /// The next line of standard output, which is then no longer part of it; panics when there is none in time.
     pub(crate) fn take_line(&self) -> String {
         self.until_stdout(|bytes| bytes.contains(&b'\n'));
+        self.shift_line()
+    }
+
+    /// As [`Running::take_line`]; an error that shows its output when it ends before.
+    pub(crate) fn try_line(&self) -> Result<String, String> {
+        let reached = self.stdout.until(self.limit, |bytes| bytes.contains(&b'\n'));
+        reached.map(|_| self.shift_line()).ok_or_else(|| self.so_far())
+    }
+
+    fn shift_line(&self) -> String {
         let bytes = &mut self.stdout.lock().0;
         let end = bytes.iter().position(|&b| b == b'\n').unwrap();
         let line: Vec<u8> = bytes.drain(..=end).collect();

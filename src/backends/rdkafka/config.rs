@@ -9,7 +9,8 @@ use crate::settings::{KeyId, Settings, Side};
 const ALWAYS: &[(&str, &str)] = &[
     // Off: nothing leaves the machine but what the user asked for.
     ("enable.metrics.push", "false"),
-    // Harmless in 2.12; later versions reconnect in a hot loop without it.
+    // `rebootstrap` starts its pauses over when all brokers are down: 23 connections in 10 s instead of 3 (2.12.1), nearly
+    // 200 (2.16.0). What it is for is done in [`super::revival`].
     ("metadata.recovery.strategy", "none"),
     ("socket.nagle.disable", "true"),
     ("log.queue", "true"),

@@ -9,6 +9,7 @@ mod native;
 mod positions;
 mod publisher;
 mod rebalance;
+mod revival;
 mod split;
 mod subscriber;
 

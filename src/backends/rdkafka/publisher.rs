@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::native::{
     Client, Code, Event, Kept, Outbox, QUEUE_FULL, Queue, Report, Role, TIMESTAMP_ZERO, Topic,
 };
+use super::revival::Revival;
 use super::split::Split;
 use super::{Health, TOPIC_WAIT, config, connect, errors, partitions_of, serve};
 use crate::backends::{
@@ -195,6 +196,8 @@ impl Contact {
 struct RdkafkaPublisher {
     carried: Carried,
     contact: Contact,
+    revival: Revival,
+    bootstrap: Vec<String>,
     first_answer: Option<FirstAnswer>,
     outbox: Outbox,
     queue: Arc<Queue>,
@@ -232,6 +235,8 @@ pub(crate) fn open_publisher(settings: &Settings, plan: &PublishPlan) -> Result<
     Ok(Box::new(RdkafkaPublisher {
         carried: Carried { split: Split::default(), transaction },
         contact: Contact::default(),
+        revival: Revival::default(),
+        bootstrap: settings.bootstrap(),
         first_answer,
         outbox: Outbox::new(client.clone(), topic),
         queue,
@@ -392,6 +397,9 @@ impl Publisher for RdkafkaPublisher {
         let answered = tell.delivered > 0;
         self.carried = tell.finish();
         self.contact.tell(&mut self.health, answered, sink);
+        if self.revival.is_due(self.contact.lost.is_some(), Instant::now()) {
+            self.client.add_brokers(&self.bootstrap);
+        }
         self.fatal()?;
         Ok(self.owed())
     }

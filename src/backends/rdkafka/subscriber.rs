@@ -11,6 +11,7 @@ use ::rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartition
 use super::group::{Following, Group};
 use super::native::{Client, Code, Event, Fetched, Pushed, Queue, Role, Topic};
 use super::positions::{Positions, Slot};
+use super::revival::Revival;
 use super::{Health, UNKNOWN_TOPIC_OR_PART, config, connect, errors, partitions_of, serve};
 use crate::backends::{
     At, Error, ErrorKind, Log, Offsets, Polled, RecordSink, Result, StartAt, Status, SubscribePlan,
@@ -63,6 +64,7 @@ struct Outage {
     garbled: Option<(Instant, String)>,
     /// Since when nothing at all has come.
     quiet: Option<Instant>,
+    revival: Revival,
 }
 
 impl Outage {
@@ -443,7 +445,10 @@ impl Subscriber for RdkafkaSubscriber {
         if self.fetched.is_empty() {
             self.check_progress()?;
         } else {
-            self.outage.quiet = None;
+            (self.outage.quiet, self.outage.health.all_down) = (None, false);
+        }
+        if self.outage.revival.is_due(self.outage.health.all_down, Instant::now()) {
+            self.client.add_brokers(&self.settings.bootstrap());
         }
         let records = self.push(sink)?;
         Ok(Polled { records, idle: self.fetched.is_empty() && !full })

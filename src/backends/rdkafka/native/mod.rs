@@ -208,6 +208,13 @@ impl Client {
         self.handle.2.take()
     }
 
+    /// Names brokers to ask, `host:port` each; those it knows already change nothing.
+    pub(super) fn add_brokers(&self, servers: &[String]) {
+        let Ok(servers) = CString::new(servers.join(",")) else { return };
+        // SAFETY: the client is alive, the text is copied.
+        unsafe { rd::rd_kafka_brokers_add(self.ptr(), servers.as_ptr()) };
+    }
+
     /// The queue of errors, logs and delivery reports.
     pub(super) fn main_queue(&self) -> Queue {
         // SAFETY: the client is alive; a queue keeps it alive.
