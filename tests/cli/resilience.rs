@@ -86,7 +86,11 @@ fn lines_for_programs_are_objects() {
             assert!(object["message"].is_string() && object["time"].is_string(), "{line}");
         }
     }
-    // The summary is one, too.
+}
+
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
+#[test]
+fn the_summary_is_an_object_as_the_lines_are() {
     let resilient = [
         "--resilient",
         "-X",
@@ -98,7 +102,8 @@ fn lines_for_programs_are_objects() {
         "-m",
         "x",
     ];
-    let output = run(&resilient).code(4);
+    let publish = ["publish", "t", "--log-format", "json"];
+    let output = Kps::new(publish).args(resilient).run().code(4);
     let lines: Vec<Value> = output.err().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines.iter().any(|line| line["failed"] == 1 && line["published"] == 0), "{output}");
 }
