@@ -228,13 +228,15 @@ fn blocked_output_gives_partitions_up(ctx: &Ctx, library: Library) {
 fn a_static_member_returns_to_its_partitions(ctx: &Ctx, library: Library) {
     let (topic, group) = (ctx.kafka().topic("static", 4), unique("group"));
     let join = |instance: &str| {
-        start(ctx, library, &topic, &group, &["-X", &format!("group.instance.id={instance}")])
+        // Not every client that is asked here tells instances.
+        let names = ["group.instance.id", "client.id"].map(|key| format!("{key}={instance}"));
+        start(ctx, library, &topic, &group, &["-X", &names[0], "-X", &names[1]])
     };
     let (first, second) = (join("one"), join("two"));
     wait_for_members(ctx, &group, 2, 2);
     let seen = |instance: &str| {
         let members = describe(ctx, &group)["members"].as_array().unwrap().clone();
-        members.into_iter().find(|member| member["instance_id"] == instance).unwrap()
+        members.into_iter().find(|member| member["client_id"] == instance).unwrap()
     };
     let before = [seen("one"), seen("two")];
     produce(ctx, &topic, 4, 0..40);
