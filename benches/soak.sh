@@ -56,9 +56,9 @@ broker_up() {
     pid[broker]=$!
     until grep -q ":$port" "$scratch/address" 2>/dev/null; do sleep 0.1; done
 }
-run() { local command=$1; shift; "$kps" "$command" --no-props -b "127.0.0.1:$port" --library "$library" "$@"; }
-# The same in the background, where the shell must become the program for a signal to reach it.
+# For a signal to reach a program in the background, the shell must become it.
 become() { local command=$1; shift; exec "$kps" "$command" --no-props -b "127.0.0.1:$port" --library "$library" "$@"; }
+run() { (become "$@"); }
 publisher_up() {
     become publish soak --spool "$scratch/spool" --reconnect-interval 10 --failed-to "$scratch/failed" --summary json \
         <"$scratch/numbers" 2>>"$scratch/publish.log" 3>&- &

@@ -86,9 +86,9 @@ impl BatchBuffer {
         self.bytes.len().max(HEAD)
     }
 
-    /// Bytes of memory it holds.
+    /// Bytes it has room for, head included, as [`Self::with_capacity`] takes them.
     pub fn capacity(&self) -> usize {
-        self.bytes.capacity()
+        self.bytes.capacity().saturating_sub(varint::Row::ROOM)
     }
 
     /// The first record's timestamp, which those of the others are relative to (ms since 1970).
