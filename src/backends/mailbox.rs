@@ -8,7 +8,7 @@ use crate::backends::Waker;
 
 /// Locks, whatever a thread that panicked left behind: every change under our locks is complete in
 /// itself.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -32,7 +32,7 @@ pub use factory::{
 };
 pub use inspector::Inspector;
 pub use keeper::Keeper;
-pub(crate) use mailbox::Mailbox;
+pub(crate) use mailbox::{Mailbox, lock};
 pub use notice::Notice;
 
 use std::fmt;

@@ -6,6 +6,7 @@
 //! sends again what that one gave back as not written, and gives up when the tries are used up.
 
 mod buffer;
+mod link;
 mod outage;
 mod places;
 mod publisher;

@@ -61,7 +61,7 @@ pub(super) enum Tick {
 /// Where the connection to the brokers stands.
 #[derive(Debug)]
 pub(super) struct Contact {
-    policy: Policy,
+    pub(super) policy: Policy,
     /// What the library has lost.
     lost: BTreeSet<String>,
     outage: Option<Outage>,
@@ -80,11 +80,6 @@ struct Outage {
 impl Contact {
     pub(super) fn new(policy: Policy) -> Self {
         Self { policy, lost: BTreeSet::new(), outage: None, quiet: None, told: 0 }
-    }
-
-    /// See [`Policy::pause`].
-    pub(super) fn pause(&self, failures: u32, random: f64) -> Duration {
-        self.policy.pause(failures, random)
     }
 
     pub(super) fn is_out(&self) -> bool {
@@ -107,15 +102,11 @@ impl Contact {
     /// The library has lost a broker.
     pub(super) fn lost(&mut self, place: &str, why: &str, now: Instant) -> Option<Notice> {
         self.lost.insert(place.to_owned());
-        self.begin(why, now)
+        self.broken(why, now)
     }
 
     /// The library is gone, and is to be opened again.
     pub(super) fn broken(&mut self, why: &str, now: Instant) -> Option<Notice> {
-        self.begin(why, now)
-    }
-
-    fn begin(&mut self, why: &str, now: Instant) -> Option<Notice> {
         self.quiet.get_or_insert_with(|| (now, SystemTime::now()));
         let why = why.to_owned();
         match &mut self.outage {

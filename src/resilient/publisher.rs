@@ -3,10 +3,11 @@
 use std::fmt;
 use std::mem;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::buffer::{Buffer, Piece, Returned, Room};
+use super::link::Link;
 use super::outage::{Contact, Policy, Tick, random};
 use crate::backends::{
     Error, ErrorKind, Fate, Mailbox, Notice, Publisher, ReportSink, Result, Status, Waker,
@@ -97,8 +98,7 @@ pub(super) struct ResilientPublisher {
     open: Open,
     library: Library,
     door: Door,
-    /// Wakes the library's `poll`, while there is one.
-    waker: Arc<Mutex<Option<Waker>>>,
+    link: Link,
     /// Attempts to open it since it was open.
     failures: u32,
     /// It was open once: what is refused now was granted before.
@@ -137,7 +137,7 @@ impl ResilientPublisher {
         let mut it = Self {
             library: Library::Gone(clock()),
             door: Arc::default(),
-            waker: Arc::default(),
+            link: Link::default(),
             failures: 0,
             known: false,
             ended: None,
@@ -162,7 +162,7 @@ impl ResilientPublisher {
         let now = self.now();
         match opened {
             Ok(library) => {
-                *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(library.waker());
+                self.link.set(Some(library.waker()));
                 self.library = Library::Open(library);
                 (self.failures, self.known) = (0, true);
                 let held = self.books.held();
@@ -183,7 +183,7 @@ impl ResilientPublisher {
     }
 
     fn wait_to_open(&mut self, now: Instant) {
-        self.library = Library::Gone(now + self.books.contact.pause(self.failures, random()));
+        self.library = Library::Gone(now + self.books.contact.policy.pause(self.failures, random()));
         self.failures = self.failures.saturating_add(1);
     }
 
@@ -236,7 +236,7 @@ impl ResilientPublisher {
         if let Some(notice) = self.books.contact.broken(&error.to_string(), now) {
             sink.notice(&notice);
         }
-        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.link.set(None);
         if let Library::Open(library) = mem::replace(&mut self.library, Library::Gone(now)) {
             let mut reports = Reports::new(&mut self.books, sink, Closing::ToOpenAgain, now);
             reports.returned = returned;
@@ -355,13 +355,7 @@ fn is_worth_opening(kind: ErrorKind) -> bool {
 
 impl Publisher for ResilientPublisher {
     fn waker(&self) -> Waker {
-        let (door, library) = (self.door.waker(), Arc::clone(&self.waker));
-        Arc::new(move || {
-            door();
-            if let Some(library) = library.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-                library();
-            }
-        })
+        self.link.or(self.door.waker())
     }
 
     fn send(&mut self, batch: &Arc<Batch>, records: Range<usize>) -> Result<usize> {

@@ -6,15 +6,16 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::link::Link;
 use super::outage::{Contact, Policy, Tick, random};
 use super::places::{Places, Watching};
 use super::publisher::Clock;
 use crate::backends::{
     At, Error, ErrorKind, Mailbox, Notice, Offsets, Polled, RecordSink, Result, StartAt, Subscriber,
-    TopicPartition, Topics, Waker,
+    TopicPartition, Topics, Waker, lock,
 };
 
 /// Opens the library.
@@ -46,8 +47,7 @@ enum Reading {
 pub(super) struct ResilientSubscriber {
     open: OpenSubscriber,
     inner: Option<Box<dyn Subscriber>>,
-    /// Wakes `poll`, whichever of the two it waits for.
-    waker: Arc<Mutex<Option<Waker>>>,
+    link: Link,
     nap: Arc<Mailbox<()>>,
     reading: Reading,
     places: Places,
@@ -57,7 +57,6 @@ pub(super) struct ResilientSubscriber {
     /// Attempts since it worked, and when the next one is due.
     failures: u32,
     due: Instant,
-    policy: Policy,
     tell: Tell,
     clock: Clock,
 }
@@ -68,7 +67,7 @@ impl ResilientSubscriber {
         let mut it = Self {
             open,
             inner: None,
-            waker: Arc::default(),
+            link: Link::default(),
             nap: Arc::default(),
             reading: Reading::Nothing,
             places: Places::default(),
@@ -76,7 +75,6 @@ impl ResilientSubscriber {
             lived: now,
             failures: 0,
             due: now,
-            policy,
             tell,
             clock,
         };
@@ -103,7 +101,7 @@ impl ResilientSubscriber {
                 Reading::Partitions => library.assign(self.places.all())?,
                 Reading::Group(topics, start) => library.join(topics, Arc::clone(start))?,
             }
-            *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(library.waker());
+            self.link.set(Some(library.waker()));
             self.inner = Some(library);
         }
         self.inner.as_deref_mut().map(|library| library as _).ok_or_else(closed)
@@ -121,7 +119,7 @@ impl ResilientSubscriber {
             }
             while self.now() < self.due {
                 self.tick()?;
-                self.nap.take(self.wait(self.policy.interval));
+                self.nap.take(self.wait(self.contact.policy.interval));
             }
         }
     }
@@ -146,7 +144,7 @@ impl ResilientSubscriber {
         let now = self.now();
         let notice = self.contact.broken(&error.to_string(), now);
         self.told(notice);
-        self.due = now + self.policy.pause(self.failures, random());
+        self.due = now + self.contact.policy.pause(self.failures, random());
         self.failures = self.failures.saturating_add(1);
         self.tick()
     }
@@ -180,7 +178,7 @@ impl ResilientSubscriber {
 
     /// A library that reads has given up. If others than the one partition were read meanwhile, it goes on with them.
     fn stopped(&mut self, error: Error, sink: &mut dyn RecordSink) -> Result<()> {
-        let alone = self.now().saturating_duration_since(self.lived) >= self.policy.budget();
+        let alone = self.now().saturating_duration_since(self.lived) >= self.contact.policy.budget();
         if !error.may_pass() || alone {
             return Err(error);
         }
@@ -208,13 +206,7 @@ impl ResilientSubscriber {
 
 impl Subscriber for ResilientSubscriber {
     fn waker(&self) -> Waker {
-        let (nap, library) = (self.nap.waker(), Arc::clone(&self.waker));
-        Arc::new(move || {
-            nap();
-            if let Some(library) = library.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-                library();
-            }
-        })
+        self.link.or(self.nap.waker())
     }
 
     fn partitions(&mut self, topics: &Topics) -> Result<Vec<TopicPartition>> {
@@ -293,7 +285,7 @@ impl Subscriber for ResilientSubscriber {
 fn once(start: StartAt) -> StartAt {
     let seen = Mutex::new(HashSet::new());
     Arc::new(move |tp| {
-        let is_new = seen.lock().unwrap_or_else(PoisonError::into_inner).insert(tp.clone());
+        let is_new = lock(&seen).insert(tp.clone());
         is_new.then(|| start(tp)).flatten()
     })
 }
