@@ -20,6 +20,7 @@ pub mod partitioner;
 mod rdkafka;
 #[cfg(any(feature = "native", feature = "rskafka"))]
 mod reset;
+mod room;
 #[cfg(feature = "rskafka")]
 mod rskafka;
 #[cfg(any(feature = "native", feature = "rskafka"))]
@@ -34,6 +35,7 @@ pub use inspector::Inspector;
 pub use keeper::Keeper;
 pub(crate) use mailbox::{Mailbox, lock};
 pub use notice::Notice;
+pub(crate) use room::Room;
 
 use std::fmt;
 use std::ops::{ControlFlow, Range};

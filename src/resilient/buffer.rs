@@ -5,58 +5,24 @@ use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::backends::Room;
 use crate::record::{Batch, Headers, RecordRef, Slice, Span};
 
 /// Bytes after which given-back records go on in another batch.
 const FULL: usize = 512 << 10;
 
-/// How much may be held, and how much is.
-#[derive(Debug)]
-pub(super) struct Room {
-    max_records: usize,
-    max_bytes: usize,
-    records: usize,
-    /// Bytes of keys and values.
-    bytes: usize,
-}
-
-impl Room {
-    pub(super) fn new(max_records: usize, max_bytes: usize) -> Self {
-        Self { max_records, max_bytes, records: 0, bytes: 0 }
-    }
-
-    /// Records held.
-    pub(super) fn records(&self) -> usize {
-        self.records
-    }
-
-    /// Takes of these records as many as there is room for. One that is larger than all the room there is gets
-    /// it when nothing else is held: it could never go otherwise.
-    pub(super) fn take(&mut self, batch: &Batch, range: &Range<usize>) -> usize {
-        let mut taken = 0;
-        for span in batch.spans().get(range.clone()).unwrap_or_default() {
-            let bytes = span.key.len() + span.value.len();
-            let fits = self.records < self.max_records && self.bytes + bytes <= self.max_bytes;
-            if !fits && self.records > 0 {
-                break;
-            }
-            self.records += 1;
-            self.bytes += bytes;
-            taken += 1;
+/// Takes of these records as many as there is room for; returns their number.
+pub(super) fn take(room: &mut Room, batch: &Batch, range: &Range<usize>) -> usize {
+    let mut taken = 0;
+    for span in batch.spans().get(range.clone()).unwrap_or_default() {
+        let bytes = span.key.len() + span.value.len();
+        if !room.is_for(bytes) {
+            break;
         }
-        taken
+        room.take(bytes, 1);
+        taken += 1;
     }
-
-    /// All that are held have an outcome.
-    pub(super) fn clear(&mut self) {
-        (self.records, self.bytes) = (0, 0);
-    }
-
-    /// These have an outcome.
-    pub(super) fn give_back(&mut self, records: usize, bytes: usize) {
-        self.records = self.records.saturating_sub(records);
-        self.bytes = self.bytes.saturating_sub(bytes);
-    }
+    taken
 }
 
 /// Records of a batch.
@@ -184,13 +150,13 @@ mod tests {
 
     #[test]
     fn there_is_room_by_number_and_by_bytes_and_for_one_in_any_case() {
-        let mut room = Room::new(3, 10);
-        assert_eq!(room.take(&batch(&[4, 4, 4]), &(0..3)), 2);
-        assert_eq!(room.take(&batch(&[3]), &(0..1)), 0, "bytes");
-        assert_eq!(room.take(&batch(&[0, 0]), &(0..2)), 1, "records");
-        room.give_back(3, 8);
-        assert_eq!(room.take(&batch(&[99, 1]), &(0..2)), 1, "larger than all there is");
-        assert_eq!(room.records(), 1);
+        let mut room = Room::new(10, 3);
+        assert_eq!(take(&mut room, &batch(&[4, 4, 4]), &(0..3)), 2);
+        assert_eq!(take(&mut room, &batch(&[3]), &(0..1)), 0, "bytes");
+        assert_eq!(take(&mut room, &batch(&[0, 0]), &(0..2)), 1, "records");
+        room.give_back(8, 3);
+        assert_eq!(take(&mut room, &batch(&[99, 1]), &(0..2)), 1, "larger than all there is");
+        assert_eq!(room.owed(), 1);
     }
 
     #[test]

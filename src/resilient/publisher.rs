@@ -6,11 +6,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::buffer::{Buffer, Piece, Returned, Room};
+use super::buffer::{Buffer, Piece, Returned, take};
 use super::link::Link;
 use super::outage::{Contact, Policy, Tick, random};
 use crate::backends::{
-    Error, ErrorKind, Fate, Mailbox, Notice, Publisher, ReportSink, Result, Status, Waker,
+    Error, ErrorKind, Fate, Mailbox, Notice, Publisher, ReportSink, Result, Room, Status, Waker,
 };
 use crate::record::{Batch, RecordRef};
 use crate::settings::{KeyId, Settings};
@@ -129,7 +129,7 @@ impl ResilientPublisher {
         let Limits { records, bytes, full } = rules.limits;
         let books = Books {
             topic: topic.unwrap_or_default().to_owned(),
-            room: Room::new(records, bytes),
+            room: Room::new(bytes, records),
             contact: Contact::new(rules.policy),
             doubt: rules.doubt,
             notice: None,
@@ -327,14 +327,14 @@ impl ResilientPublisher {
     }
 
     fn owed(&self) -> usize {
-        self.books.room.records() + self.overflow.iter().map(|piece| piece.range.len()).sum::<usize>()
+        self.books.room.owed() + self.overflow.iter().map(|piece| piece.range.len()).sum::<usize>()
     }
 }
 
 impl Books {
     /// Records without an outcome.
     fn held(&self) -> Option<u64> {
-        Some(self.room.records() as u64)
+        Some(self.room.owed() as u64)
     }
 
     /// Tells of records that never got to the library.
@@ -360,7 +360,7 @@ impl Publisher for ResilientPublisher {
 
     fn send(&mut self, batch: &Arc<Batch>, records: Range<usize>) -> Result<usize> {
         let (start, end) = (records.start, records.end);
-        let room = self.books.room.take(batch, &records);
+        let room = take(&mut self.books.room, batch, &records);
         if room > 0 {
             let mut from = start;
             if self.buffer.is_empty()
@@ -484,7 +484,7 @@ impl<'a> Reports<'a> {
 
 impl ReportSink for Reports<'_> {
     fn delivered(&mut self, records: u64, payload: u64) {
-        self.books.room.give_back(records as usize, payload as usize);
+        self.books.room.give_back(payload as usize, records as usize);
         self.books.contact.succeeded(self.now);
         self.sink.delivered(records, payload);
     }
@@ -509,7 +509,7 @@ impl ReportSink for Reports<'_> {
             }
             return;
         }
-        self.books.room.give_back(1, record.payload_len());
+        self.books.room.give_back(record.payload_len(), 1);
         let (_, since, tries) = self.books.contact.trouble(self.now);
         self.sink.undelivered(record, line, source, fate, &error.again().with_attempts(tries, since));
     }

@@ -28,6 +28,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use super::runtime;
+use crate::backends::Room;
 use crate::backends::mailbox::Mailbox;
 use crate::backends::partitioner::Strategy;
 use crate::backends::wired::{config, config::size, reach};
@@ -39,7 +40,6 @@ use crate::wire::records::{Packer, Unpacker};
 use driver::{Driver, Rules};
 use lane::{Idempotence, Policy, Tools};
 use outcomes::Receipts;
-use pool::Room;
 use publisher::{Cut, NativePublisher, Parts};
 use topics::Topics;
 

@@ -17,8 +17,9 @@ use super::driver::Order;
 use super::lines::{Origin, Timed};
 use super::outcomes::Outcomes;
 use super::parcel::Filled;
-use super::pool::{Pool, Room};
+use super::pool::Pool;
 use super::topics::Topics;
+use crate::backends::Room;
 use crate::backends::mailbox::Mailbox;
 use crate::backends::wired::errors;
 use crate::backends::{
