@@ -249,11 +249,19 @@ impl Batch {
         slice.of(&self.bytes)
     }
 
-    /// Adds a header to the list and returns its index; a record's headers must be added in one
-    /// run, and `span.headers` set to (first index, number).
-    pub fn push_header(&mut self, name: Slice, value: Slice) -> u32 {
+    /// The same for what may be null.
+    pub fn append_nullable(&mut self, bytes: Option<&[u8]>) -> Slice {
+        bytes.map_or(Slice::NULL, |bytes| self.append(bytes))
+    }
+
+    /// Adds a header to a record's `run` of them, which begins as (0, 0) and becomes its [`Span::headers`]: nothing
+    /// else may be added to another run in between.
+    pub fn add_header(&mut self, run: &mut (u32, u32), name: Slice, value: Slice) {
+        if run.1 == 0 {
+            run.0 = self.headers.len() as u32;
+        }
+        run.1 += 1;
         self.headers.push(HeaderSpan { name, value });
-        (self.headers.len() - 1) as u32
     }
 
     /// The value for [`Span::topic`] that stands for this topic name.

@@ -62,13 +62,12 @@ impl Decoder {
 
     /// Writes what all records share into a batch.
     pub(super) fn start(&mut self, batch: &mut Batch) {
-        self.fixed.key = self.spec.key.as_deref().map_or(Slice::NULL, |key| batch.append(key));
+        self.fixed.key = batch.append_nullable(self.spec.key.as_deref());
         self.fixed.headers = (0, 0);
         for (name, value) in &self.spec.headers {
             let name = batch.append(name);
-            let value = value.as_deref().map_or(Slice::NULL, |value| batch.append(value));
-            let index = batch.push_header(name, value);
-            add_header(&mut self.fixed.headers, index);
+            let value = batch.append_nullable(value.as_deref());
+            batch.add_header(&mut self.fixed.headers, name, value);
         }
     }
 
@@ -164,12 +163,4 @@ impl Decoder {
     fn part(&self, start: usize, end: usize) -> Slice {
         if self.spec.null_empty && start == end { Slice::NULL } else { Slice::new(start, end) }
     }
-}
-
-/// Counts a header that was just pushed into a record's run of headers.
-pub(super) fn add_header(run: &mut (u32, u32), index: u32) {
-    if run.1 == 0 {
-        run.0 = index;
-    }
-    run.1 += 1;
 }

@@ -9,7 +9,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde_json::value::RawValue;
 
 use super::InputSpec;
-use super::decode::{Parts, Reason, add_header};
+use super::decode::{Parts, Reason};
 use crate::format;
 use crate::record::{Batch, Slice};
 
@@ -267,7 +267,7 @@ impl HeadersVisitor<'_> {
             return Err(E::custom("header name is null"));
         }
         let value = text(value, "header value", self.batch).map_err(E::custom)?;
-        add_header(&mut self.run, self.batch.push_header(name, value));
+        self.batch.add_header(&mut self.run, name, value);
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use chrono::DateTime;
 use serde_json::value::RawValue;
 
-use super::decode::{Parts, Reason, add_header};
+use super::decode::{Parts, Reason};
 use super::delimiter::Delimiter;
 use super::envelope;
 use crate::escape::{TextError, hex_digit};
@@ -299,8 +299,8 @@ fn headers((bytes, encoding): RawField<'_>, batch: &mut Batch) -> Result<(u32, u
         let equals = memchr::memchr(b'=', header);
         let (name, value) = header.split_at(equals.unwrap_or(header.len()));
         let name = batch.append(name);
-        let value = value.get(1..).map_or(Slice::NULL, |value| batch.append(value));
-        add_header(&mut run, batch.push_header(name, value));
+        let value = batch.append_nullable(value.get(1..));
+        batch.add_header(&mut run, name, value);
     }
     Ok(run)
 }
@@ -499,7 +499,7 @@ mod tests {
         for format in [r"%K %S %k%s", r"%K,%k,%R%s\n", r"%T %h %K|%S|%k|%s|"] {
             let (mut batch, mut out) = (Batch::default(), Vec::new());
             for (key, value) in fields.iter().flat_map(|key| fields.map(|value| (*key, value))) {
-                let [key, value] = [key, value].map(|f| f.map_or(Slice::NULL, |f| batch.append(f)));
+                let [key, value] = [key, value].map(|f| batch.append_nullable(f));
                 batch.push(crate::record::Span::new(key, value, 0));
             }
             let output = Format::template(Template::parse(format).unwrap());

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::backends::Room;
-use crate::record::{Batch, Headers, RecordRef, Slice, Span};
+use crate::record::{Batch, RecordRef, Span};
 
 /// Bytes after which given-back records go on in another batch.
 const FULL: usize = 512 << 10;
@@ -102,9 +102,13 @@ impl Returned {
         if batch.is_empty() {
             batch.set_source(source);
         }
-        let key = append(batch, record.key);
-        let value = append(batch, record.value);
-        let headers = push_headers(batch, record.headers);
+        let key = batch.append_nullable(record.key);
+        let value = batch.append_nullable(record.value);
+        let mut headers = (0, 0);
+        record.headers.for_each(&mut |name, value| {
+            let (name, value) = (batch.append(name), batch.append_nullable(value));
+            batch.add_header(&mut headers, name, value);
+        });
         let topic = if record.topic == topic { 0 } else { batch.topic_index(record.topic) };
         let (partition, timestamp) = (record.partition, record.timestamp);
         batch.push(Span { headers, partition, timestamp, topic, ..Span::new(key, value, line) });
@@ -118,26 +122,10 @@ impl Returned {
     }
 }
 
-fn append(batch: &mut Batch, bytes: Option<&[u8]>) -> Slice {
-    bytes.map_or(Slice::NULL, |bytes| batch.append(bytes))
-}
-
-fn push_headers(batch: &mut Batch, headers: &dyn Headers) -> (u32, u32) {
-    let (mut first, mut count) = (0, 0);
-    headers.for_each(&mut |name, value| {
-        let name = batch.append(name);
-        let value = append(batch, value);
-        let index = batch.push_header(name, value);
-        first = if count == 0 { index } else { first };
-        count += 1;
-    });
-    (first, count)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::NoHeaders;
+    use crate::record::{NoHeaders, Slice};
 
     fn batch(lens: &[usize]) -> Arc<Batch> {
         let mut batch = Batch::default();

@@ -4,7 +4,7 @@
 
 use memchr::memmem;
 
-use crate::record::{Batch, Headers, Slice, Span};
+use crate::record::{Batch, Headers, Span};
 
 /// What each frame begins with, to find the next one behind damage.
 const MAGIC: &[u8; 4] = b"kRec";
@@ -137,16 +137,12 @@ impl<'a> Body<'a> {
             Some(topic) if topic != own.as_bytes() => batch.topic_index(std::str::from_utf8(topic).ok()?),
             _ => 0,
         };
-        let key = append(batch, from.bytes()?);
-        let value = append(batch, from.bytes()?);
+        let key = batch.append_nullable(from.bytes()?);
+        let value = batch.append_nullable(from.bytes()?);
         let headers = from.headers(batch)?;
         batch.push(Span { headers, partition, timestamp, topic, ..Span::new(key, value, number) });
         Some(())
     }
-}
-
-fn append(batch: &mut Batch, bytes: Option<&[u8]>) -> Slice {
-    bytes.map_or(Slice::NULL, |bytes| batch.append(bytes))
 }
 
 /// Reads a body from its front.
@@ -175,31 +171,30 @@ impl<'a> Reader<'a> {
     }
 
     fn headers(&mut self, batch: &mut Batch) -> Option<(u32, u32)> {
-        let count = self.u32()?;
-        let mut first = 0;
-        for n in 0..count {
-            let name = append(batch, self.bytes()?);
-            let value = append(batch, self.bytes()?);
-            let at = batch.push_header(name, value);
-            first = if n == 0 { at } else { first };
+        let mut run = (0, 0);
+        for _ in 0..self.u32()? {
+            let name = batch.append_nullable(self.bytes()?);
+            let value = batch.append_nullable(self.bytes()?);
+            batch.add_header(&mut run, name, value);
         }
-        Some((first, count))
+        Some(run)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Slice;
 
     fn batch() -> Batch {
         let mut batch = Batch::default();
         batch.set_source(Some("in.txt"));
         let (key, value) = (batch.append(b""), batch.append(b"\xff value"));
         let (name, of) = (batch.append(b"h"), batch.append(b"v"));
-        let first = batch.push_header(name, of);
-        batch.push_header(name, Slice::NULL);
+        let mut headers = (0, 0);
+        batch.add_header(&mut headers, name, of);
+        batch.add_header(&mut headers, name, Slice::NULL);
         let topic = batch.topic_index("other");
-        let headers = (first, 2);
         batch.push(Span { headers, partition: 3, timestamp: 7, topic, ..Span::new(key, value, 9) });
         batch.push(Span::new(Slice::NULL, Slice::NULL, 10));
         batch

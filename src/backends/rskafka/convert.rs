@@ -126,11 +126,9 @@ mod tests {
         let mut batch = Batch::default();
         let value = batch.append(b"v");
         let mut span = Span::new(Slice::NULL, value, 1);
-        for (i, (name, value)) in headers.iter().enumerate() {
-            let name = batch.append(name);
-            let value = value.map_or(Slice::NULL, |value| batch.append(value));
-            let at = batch.push_header(name, value);
-            span.headers = (if i == 0 { at } else { span.headers.0 }, i as u32 + 1);
+        for (name, value) in headers {
+            let (name, value) = (batch.append(name), batch.append_nullable(*value));
+            batch.add_header(&mut span.headers, name, value);
         }
         batch.push(span);
         batch

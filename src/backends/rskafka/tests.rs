@@ -390,7 +390,7 @@ fn records_rskafka_cannot_send_are_told_and_do_not_hold_up_the_rest() {
         let value = batch.append(line.to_string().as_bytes());
         let mut span = Span::new(Slice::NULL, value, line);
         if line == 2 {
-            span.headers = (batch.push_header(name, Slice::NULL), 1);
+            batch.add_header(&mut span.headers, name, Slice::NULL);
         }
         if line == 3 {
             span.partition = 5;

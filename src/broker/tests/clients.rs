@@ -138,9 +138,7 @@ fn varied() -> (Arc<Batch>, Vec<Seen>) {
     for n in 0..200_u32 {
         let key = (n % 3 != 0).then(|| format!("key {n}").into_bytes());
         let value = (n % 5 != 0).then(|| format!("value {n} ").repeat(n as usize % 40).into_bytes());
-        let place = |batch: &mut Batch, bytes: &Option<Vec<u8>>| {
-            bytes.as_ref().map_or(Slice::NULL, |bytes| batch.append(bytes))
-        };
+        let place = |batch: &mut Batch, bytes: &Option<Vec<u8>>| batch.append_nullable(bytes.as_deref());
         let mut span = Span::new(place(&mut batch, &key), place(&mut batch, &value), u64::from(n) + 1);
         span.partition = 0;
         span.timestamp = 1_700_000_000_000 + i64::from(n);
@@ -149,14 +147,9 @@ fn varied() -> (Arc<Batch>, Vec<Seen>) {
             .iter()
             .map(|(name, value)| (name.as_bytes().to_vec(), value.map(|v: &str| v.as_bytes().to_vec())))
             .collect();
-        for (at, (name, value)) in headers.iter().enumerate() {
-            let name = batch.append(name);
-            let value = place(&mut batch, value);
-            let index = batch.push_header(name, value);
-            if at == 0 {
-                span.headers.0 = index;
-            }
-            span.headers.1 += 1;
+        for (name, value) in &headers {
+            let (name, value) = (batch.append(name), place(&mut batch, value));
+            batch.add_header(&mut span.headers, name, value);
         }
         batch.push(span);
         expected.push((key, value, headers, span.timestamp));

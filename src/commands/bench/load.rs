@@ -145,23 +145,18 @@ impl Maker {
     }
 
     fn push_headers(&mut self, batch: &mut Batch, shape: &Shape, tag: &[u8; TAG]) -> (u32, u32) {
-        let (mut first, mut count) = (0, 0);
-        let mut push = |batch: &mut Batch, name: Slice, value: Slice| {
-            let at = batch.push_header(name, value);
-            first = if count == 0 { at } else { first };
-            count += 1;
-        };
+        let mut run = (0, 0);
         for n in 0..shape.headers {
             let name = batch.append(format!("h{n}").as_bytes());
             let value = self.append_random(batch, HEADER_VALUE);
-            push(batch, name, value);
+            batch.add_header(&mut run, name, value);
         }
         if shape.tags_by_header() {
             let name = batch.append(HEADER.as_bytes());
             let value = batch.append(tag);
-            push(batch, name, value);
+            batch.add_header(&mut run, name, value);
         }
-        (first, count)
+        run
     }
 
     fn append_random(&mut self, batch: &mut Batch, size: usize) -> Slice {

@@ -168,9 +168,10 @@ fn records_go_from_an_arena_into_a_batch() {
     let mut arena = Arena::default();
     let (key, value) = (arena.append(b"key"), arena.append(b"value"));
     let (name, empty) = (arena.append(b"\xffname"), arena.append(b""));
-    let first = arena.push_header(name, Slice::NULL);
-    arena.push_header(name, empty);
-    arena.push(Span { headers: (first, 2), timestamp: 3, ..Span::new(key, value, 1) });
+    let mut headers = (0, 0);
+    arena.add_header(&mut headers, name, Slice::NULL);
+    arena.add_header(&mut headers, name, empty);
+    arena.push(Span { headers, timestamp: 3, ..Span::new(key, value, 1) });
     let span = arena.spans()[0];
 
     let mut batch = BatchBuffer::new();
