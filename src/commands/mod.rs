@@ -121,8 +121,7 @@ impl Context {
     fn new(cli: &Cli) -> Result<Self> {
         let (flags, overrides) = cli.layers();
         let layers = config::layers(&cli.global, flags, overrides)?;
-        // Before anything else is missed because of them, such as the topic of a broken file.
-        layers.check()?;
+        // Mistakes are told before anything else is missed because of them, such as the topic of a broken file.
         if layers.resolve(Side::Producer, Library::ALL[0])?.text(KeyId::LogFormat) == Some("json") {
             console::write_json();
         }

@@ -126,7 +126,7 @@ impl Store {
             ledger,
             segments,
             writer: None,
-            cursor: Cursor { segment: 0, at: 0, number: head, file: None },
+            cursor: Cursor::at_start_of(0, head),
             next: cut.max(end),
             done,
             max,
@@ -257,9 +257,7 @@ impl Store {
                 self.passed(next.unwrap_or(self.next));
                 match next {
                     None => return Ok(None),
-                    Some(first) => {
-                        self.cursor = Cursor { segment: first, at: 0, file: None, ..self.cursor.at_number() }
-                    }
+                    Some(first) => self.cursor = Cursor::at_start_of(first, self.cursor.number),
                 }
             }
         }
@@ -312,13 +310,14 @@ impl Store {
                         continue;
                     }
                     self.passed(number);
-                    if !self.done.contains(number) && body.decode(&mut fed.batch, &self.topic).is_some() {
+                    if !self.done.contains(number) {
+                        if body.decode(&mut fed.batch, &self.topic).is_none() {
+                            continue;
+                        }
                         fed.batch.set_source(origin.source);
                         fed.lines.push((number, origin.line));
-                        self.cursor.number = number + 1;
-                    } else if self.done.contains(number) {
-                        self.cursor.number = number + 1;
                     }
+                    self.cursor.number = number + 1;
                 }
             }
         }
@@ -355,12 +354,12 @@ impl Store {
         let head = self.ledger.marks.head;
         while self.segments.get(1).is_some_and(|second| second.first <= head) {
             // Else, after a power cut, the ledger might tell of records that are gone.
-            self.ledger.sync().map_err(at(&self.dir.join("ledger")))?;
+            self.sync_ledger()?;
             let Some(first) = self.segments.pop_front() else { return Ok(()) };
             fs::remove_file(&first.path).map_err(at(&first.path))?;
             if self.cursor.segment == first.first {
                 let segment = self.segments.front().map_or(self.next, |segment| segment.first);
-                self.cursor = Cursor { segment, at: 0, file: None, ..self.cursor.at_number() };
+                self.cursor = Cursor::at_start_of(segment, self.cursor.number);
             }
         }
         Ok(())
@@ -381,6 +380,10 @@ impl Store {
         if let (Some(writer), Some(last)) = (&self.writer, self.segments.back()) {
             writer.sync_data().map_err(at(&last.path))?;
         }
+        self.sync_ledger()
+    }
+
+    fn sync_ledger(&self) -> Result<()> {
         self.ledger.sync().map_err(at(&self.dir.join("ledger")))
     }
 
@@ -394,7 +397,7 @@ impl Store {
         let Marks { head, .. } = self.ledger.marks;
         let path = self.dir.join("done");
         if self.is_empty() {
-            self.ledger.sync().map_err(at(&self.dir.join("ledger")))?;
+            self.sync_ledger()?;
             for Segment { path, .. } in &self.segments {
                 fs::remove_file(path).map_err(at(path))?;
             }
@@ -408,9 +411,8 @@ impl Store {
 }
 
 impl Cursor {
-    /// The same number, nowhere yet.
-    fn at_number(&self) -> Self {
-        Self { segment: 0, at: 0, number: self.number, file: None }
+    fn at_start_of(segment: u64, number: u64) -> Self {
+        Self { segment, at: 0, number, file: None }
     }
 }
 

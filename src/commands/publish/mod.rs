@@ -91,11 +91,11 @@ pub(super) fn run(args: &PublishArgs, context: &Context) -> Result<Exit> {
     let flushed = ledger.flush();
 
     let took = start.elapsed();
-    match args.summary {
-        None if !console::writes_json() => console::note(ledger.text(took)),
-        Some(ReportFormat::Text) => console::note(ledger.text(took)),
-        Some(ReportFormat::Json) | None => console::note(ledger.json(took, chosen.library.name())),
-    }
+    let lines = if console::writes_json() { ReportFormat::Json } else { ReportFormat::Text };
+    console::note(match args.summary.unwrap_or(lines) {
+        ReportFormat::Text => ledger.text(took),
+        ReportFormat::Json => ledger.json(took, chosen.library.name()),
+    });
     let ended = ended.and(closed).map_err(anyhow::Error::from).and(flushed);
     match context.stop.signal() {
         None => ended.map(|()| exit(&end, &ledger)),
