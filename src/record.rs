@@ -3,6 +3,7 @@
 //!
 //! Nothing here allocates per record: a [`Batch`] is cleared and used again.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,6 +19,38 @@ pub struct TopicPartition {
 impl fmt::Display for TopicPartition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}[{}]", self.topic, self.partition)
+    }
+}
+
+/// Something for each of some partitions, found by names as records have them: no [`TopicPartition`] is made.
+#[derive(Debug, Clone)]
+pub struct ByPartition<T>(HashMap<Arc<str>, HashMap<i32, T>>);
+
+impl<T> Default for ByPartition<T> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<T> ByPartition<T> {
+    /// What there is for a partition.
+    pub fn get(&self, topic: &str, partition: i32) -> Option<&T> {
+        self.0.get(topic)?.get(&partition)
+    }
+
+    /// Puts it in the place of what there was.
+    pub fn insert(&mut self, topic: &Arc<str>, partition: i32, it: T) {
+        self.0.entry(Arc::clone(topic)).or_default().insert(partition, it);
+    }
+
+    /// Takes what there was.
+    pub fn remove(&mut self, topic: &str, partition: i32) -> Option<T> {
+        self.0.get_mut(topic)?.remove(&partition)
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.0.clear();
     }
 }
 

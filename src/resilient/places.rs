@@ -1,16 +1,15 @@
 //! Where reading has got to, partition by partition, for a library that is opened again.
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use crate::backends::{Offsets, RecordSink, TopicPartition};
-use crate::record::RecordRef;
+use crate::record::{ByPartition, RecordRef};
 
 /// Partitions that are read, and the next offset of each.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     all: Offsets,
-    index: HashMap<TopicPartition, usize>,
+    index: ByPartition<usize>,
     /// The one that came last: records come in runs of one partition.
     last: usize,
 }
@@ -18,10 +17,10 @@ pub(super) struct Places {
 impl Places {
     pub(super) fn put(&mut self, starts: &Offsets) {
         for (tp, offset) in starts {
-            match self.index.get(tp).and_then(|at| self.all.get_mut(*at)) {
+            match self.index.get(&tp.topic, tp.partition).and_then(|at| self.all.get_mut(*at)) {
                 Some(place) => place.1 = *offset,
                 None => {
-                    self.index.insert(tp.clone(), self.all.len());
+                    self.index.insert(&tp.topic, tp.partition, self.all.len());
                     self.all.push((tp.clone(), *offset));
                 }
             }
@@ -29,8 +28,13 @@ impl Places {
     }
 
     pub(super) fn remove(&mut self, gone: &[TopicPartition]) {
-        self.all.retain(|(tp, _)| !gone.contains(tp));
-        self.index = self.all.iter().enumerate().map(|(at, (tp, _))| (tp.clone(), at)).collect();
+        for tp in gone {
+            self.index.remove(&tp.topic, tp.partition);
+        }
+        self.all.retain(|(tp, _)| self.index.get(&tp.topic, tp.partition).is_some());
+        for (at, (tp, _)) in self.all.iter().enumerate() {
+            self.index.insert(&tp.topic, tp.partition, at);
+        }
     }
 
     pub(super) fn all(&self) -> &Offsets {
@@ -41,8 +45,8 @@ impl Places {
     fn passed(&mut self, topic: &str, partition: i32, next: i64) {
         let is_it = |tp: &TopicPartition| tp.partition == partition && *tp.topic == *topic;
         if !self.all.get(self.last).is_some_and(|(tp, _)| is_it(tp)) {
-            let Some(at) = self.all.iter().position(|(tp, _)| is_it(tp)) else { return };
-            self.last = at;
+            let Some(at) = self.index.get(topic, partition) else { return };
+            self.last = *at;
         }
         if let Some((_, place)) = self.all.get_mut(self.last) {
             *place = next.max(*place);

@@ -6,10 +6,8 @@
 //! range; and it stays behind by what is taken just while the partition is stopped. So kept partitions are put
 //! back to what was pushed of them, before they go on.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use crate::backends::TopicPartition;
+use crate::record::ByPartition;
 
 /// Nothing was pushed yet: librdkafka's start is the right one.
 const NONE: i64 = -1;
@@ -35,7 +33,7 @@ struct Place {
 #[derive(Debug, Default)]
 pub(super) struct Positions {
     all: Vec<Place>,
-    index: HashMap<Arc<str>, HashMap<i32, Slot>>,
+    index: ByPartition<Slot>,
 }
 
 impl Positions {
@@ -43,7 +41,7 @@ impl Positions {
     pub(super) fn assigned(&mut self, partitions: &[TopicPartition]) {
         self.revoked(partitions);
         for tp in partitions {
-            self.index.entry(Arc::clone(&tp.topic)).or_default().insert(tp.partition, Slot(self.all.len()));
+            self.index.insert(&tp.topic, tp.partition, Slot(self.all.len()));
             self.all.push(Place { of: tp.clone(), next: NONE, is_end: false });
         }
     }
@@ -51,23 +49,17 @@ impl Positions {
     /// These were taken away.
     pub(super) fn revoked(&mut self, partitions: &[TopicPartition]) {
         for tp in partitions {
-            if let Some(of) = self.index.get_mut(&tp.topic) {
-                of.remove(&tp.partition);
-            }
+            self.index.remove(&tp.topic, tp.partition);
         }
-        let index = &mut self.index;
-        let is_left = |Place { of: tp, .. }: &Place| {
-            index.get(&tp.topic).is_some_and(|of| of.contains_key(&tp.partition))
-        };
-        self.all.retain(is_left);
-        for (at, Place { of: tp, .. }) in self.all.iter().enumerate() {
-            index.entry(Arc::clone(&tp.topic)).or_default().insert(tp.partition, Slot(at));
+        self.all.retain(|Place { of, .. }| self.index.get(&of.topic, of.partition).is_some());
+        for (at, Place { of, .. }) in self.all.iter().enumerate() {
+            self.index.insert(&of.topic, of.partition, Slot(at));
         }
     }
 
     /// The place of a partition, [`Slot::NOWHERE`] if it is not assigned.
     pub(super) fn slot(&self, topic: &str, partition: i32) -> Slot {
-        self.index.get(topic).and_then(|of| of.get(&partition)).copied().unwrap_or(Slot::NOWHERE)
+        self.index.get(topic, partition).copied().unwrap_or(Slot::NOWHERE)
     }
 
     /// All before `next` was pushed.

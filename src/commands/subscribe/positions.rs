@@ -1,10 +1,8 @@
 //! Where each partition stands: read, written, committed, done. One rule, at-least-once, in one
 //! place: only what was written to standard output is ever committed.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use crate::backends::{Error, Offsets, TopicPartition};
+use crate::record::ByPartition;
 
 /// A partition without an end: reading follows it.
 pub(super) const NO_STOP: i64 = i64::MAX;
@@ -51,7 +49,7 @@ impl Position {
 #[derive(Debug, Default)]
 pub(super) struct Positions {
     all: Vec<Position>,
-    index: HashMap<Arc<str>, HashMap<i32, usize>>,
+    index: ByPartition<usize>,
     /// The one used last: records come in runs of one partition.
     last: usize,
     /// Partitions that turn up later (in a group) have nothing to read when the run ends at the ends
@@ -71,7 +69,7 @@ impl Positions {
 
     /// Adds a partition that ends at `stop`.
     pub(super) fn add(&mut self, tp: TopicPartition, stop: i64, assigned: bool) {
-        self.index.entry(Arc::clone(&tp.topic)).or_default().insert(tp.partition, self.all.len());
+        self.index.insert(&tp.topic, tp.partition, self.all.len());
         self.all.push(Position { tp, stop, next: -1, written: -1, committed: -1, assigned });
     }
 
@@ -81,7 +79,7 @@ impl Positions {
     }
 
     fn find(&self, topic: &str, partition: i32) -> Option<usize> {
-        self.index.get(topic)?.get(&partition).copied()
+        self.index.get(topic, partition).copied()
     }
 
     /// The partition, added if it is new.

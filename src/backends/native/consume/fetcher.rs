@@ -20,6 +20,7 @@ use super::session::{Ask, Session, Terms};
 use crate::backends::reset::Reset;
 use crate::backends::wired::errors;
 use crate::backends::{Error, ErrorKind, Status, unknown_topic};
+use crate::record::ByPartition;
 use crate::wire::net::{Leader, Metadata};
 use crate::wire::{ErrorCode, Uuid};
 
@@ -111,7 +112,7 @@ pub(super) struct Fetcher {
     pub(super) rules: Rules,
     pub(super) view: Arc<dyn View>,
     pub(super) parts: HashMap<Id, Partition>,
-    names: HashMap<Arc<str>, HashMap<i32, Id>>,
+    names: ByPartition<Id>,
     pub(super) brokers: BTreeMap<i32, Broker>,
     pausing: Vec<(Instant, Id)>,
     /// When the first broker that is nearer is not to be asked any more.
@@ -132,7 +133,7 @@ impl Fetcher {
             rules,
             view,
             parts: HashMap::new(),
-            names: HashMap::new(),
+            names: ByPartition::default(),
             brokers: BTreeMap::new(),
             pausing: Vec::new(),
             nearer_until: None,
@@ -151,7 +152,7 @@ impl Fetcher {
             self.remove(&of.tp.topic, of.tp.partition);
             self.next_id += 1;
             let id = self.next_id;
-            self.names.entry(Arc::clone(&of.tp.topic)).or_default().insert(of.tp.partition, id);
+            self.names.insert(&of.tp.topic, of.tp.partition, id);
             self.parts.insert(id, Partition::new(of, offset));
             self.settle(id, now);
         }
@@ -159,7 +160,7 @@ impl Fetcher {
 
     /// Does not read this partition any more.
     pub(super) fn remove(&mut self, topic: &str, partition: i32) {
-        let Some(id) = self.names.get_mut(topic).and_then(|of| of.remove(&partition)) else { return };
+        let Some(id) = self.names.remove(topic, partition) else { return };
         self.leave(id);
         self.pausing.retain(|(_, of)| *of != id);
         if self.parts.remove(&id).is_some_and(|part| part.trouble.is_some()) {
@@ -303,7 +304,7 @@ impl Fetcher {
         let mut ask = broker.session.begin(at, most);
         let here = |part: &Partition| part.state == State::At(at);
         for (topic, partition) in gone {
-            let now = self.names.get(&topic).and_then(|of| of.get(&partition));
+            let now = self.names.get(&topic, partition);
             if !is_new && now.and_then(|id| self.parts.get(id)).is_none_or(|part| !here(part)) {
                 broker.session.forget(&mut ask, topic, partition);
             }

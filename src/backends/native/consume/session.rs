@@ -1,10 +1,10 @@
 //! Fetch sessions (KIP-227): the broker remembers what is read, requests tell only what has changed, and answers
 //! only what is new.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::partition::{Id, Place};
+use crate::record::ByPartition;
 use crate::wire::messages::{FetchForgottenTopic, FetchRequest, FetchRequestPartition, FetchRequestTopic};
 use crate::wire::net::Isolation;
 
@@ -15,7 +15,7 @@ pub(super) struct Session {
     id: i32,
     /// The number of the next request; 0 opens a session.
     epoch: i32,
-    members: HashMap<Arc<str>, HashMap<i32, Member>>,
+    members: ByPartition<Member>,
 }
 
 /// A partition as the broker was told of it last.
@@ -67,7 +67,7 @@ impl Session {
 
     /// The partition of an answer, if it was asked for.
     pub(super) fn member(&self, topic: &str, partition: i32) -> Option<Member> {
-        self.members.get(topic)?.get(&partition).copied()
+        self.members.get(topic, partition).copied()
     }
 
     /// Begins a request: forgets all members if everything is to be named.
@@ -83,14 +83,13 @@ impl Session {
     /// Names a partition in a request.
     pub(super) fn name(&mut self, ask: &mut Ask, part: Id, place: Place, topic: &Arc<str>, partition: i32) {
         let member = Member { part, offset: place.offset };
-        self.members.entry(Arc::clone(topic)).or_default().insert(partition, member);
+        self.members.insert(topic, partition, member);
         ask.wanted.push((Arc::clone(topic), partition, place));
     }
 
     /// Names a partition that is not read here any more, if the broker believes it is.
     pub(super) fn forget(&mut self, ask: &mut Ask, topic: Arc<str>, partition: i32) {
-        let known = self.members.get_mut(&topic).and_then(|of| of.remove(&partition));
-        if known.is_some() {
+        if self.members.remove(&topic, partition).is_some() {
             ask.forgotten.push((topic, partition));
         }
     }
