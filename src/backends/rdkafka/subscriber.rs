@@ -47,6 +47,7 @@ pub(super) struct RdkafkaSubscriber {
     pub(super) group: Option<Group>,
     pub(super) positions: Positions,
     outage: Outage,
+    stall: Stall,
     /// Records a poll may push (`max.poll.records`).
     most: usize,
     pub(super) settings: Settings,
@@ -87,6 +88,21 @@ impl Outage {
     }
 }
 
+/// Polls that come too late for a group. Who notices first differs, librdkafka (which looks twice a second) or the
+/// coordinator, for which the time of a rebalance is up; librdkafka says nothing of the latter.
+#[derive(Debug)]
+struct Stall {
+    polled: Instant,
+    max_poll_interval: Duration,
+}
+
+impl Stall {
+    /// Between two polls was more time than a group allows.
+    fn is_over(&self) -> bool {
+        self.polled.elapsed() > self.max_poll_interval
+    }
+}
+
 /// A client that can read.
 ///
 /// # Errors
@@ -114,6 +130,7 @@ pub(crate) fn open_subscriber(settings: &Settings, plan: &SubscribePlan) -> Resu
         group: None,
         positions: Positions::default(),
         outage: Outage::default(),
+        stall: Stall { polled: Instant::now(), max_poll_interval: settings.duration(KeyId::MaxPollInterval) },
         most: usize::try_from(settings.int(KeyId::MaxPollRecords)).unwrap_or(usize::MAX),
         settings: settings.clone(),
         log: plan.log.clone(),
@@ -204,7 +221,7 @@ impl RdkafkaSubscriber {
                         self.outage.unreadable(&line, sink);
                     }
                 },
-                Event::Error { code: MAX_POLL_EXCEEDED, .. } => sink.warn(STALLED),
+                Event::Error { code: MAX_POLL_EXCEEDED, .. } => {}
                 Event::Error { code: UNKNOWN_TOPIC_OR_PART, reason, .. } => {
                     let told = reason.strip_prefix("Subscribed topic not available: ").unwrap_or(&reason);
                     self.topic_gone(told.split(':').next().unwrap_or(told), sink);
@@ -324,11 +341,9 @@ impl RdkafkaSubscriber {
             }
             Pushed::Error { topic, partition, offset, code, reason } => {
                 run = NO_RUN;
-                if code == MAX_POLL_EXCEEDED {
-                    sink.warn(STALLED);
-                } else if errors::passes(code) {
+                if errors::passes(code) {
                     outage.health.note(code, reason, false);
-                } else {
+                } else if code != MAX_POLL_EXCEEDED {
                     failed = Some(partition_error(topic, partition, offset, code, &reason));
                     return ControlFlow::Break(());
                 }
@@ -434,10 +449,14 @@ impl Subscriber for RdkafkaSubscriber {
     }
 
     fn poll(&mut self, wait: Duration, sink: &mut dyn RecordSink) -> Result<Polled> {
+        if self.group.is_some() && self.stall.is_over() {
+            sink.warn(STALLED);
+        }
         self.serve_events(sink)?;
         self.tell_entered(sink);
         let wait = if self.fetched.is_empty() { self.follow(wait, sink)? } else { Duration::ZERO };
         self.fetched.fill(&self.data, wait, self.most);
+        self.stall.polled = Instant::now();
         if self.group.as_ref().is_some_and(|group| group.is_handed_over) {
             self.fetched.discard(|_, _| true);
         }
