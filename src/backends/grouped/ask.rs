@@ -62,6 +62,15 @@ impl Asker {
         format!("group {}", self.group)
     }
 
+    /// Finds the coordinator and connects to it, so that joining need not wait for that. What fails here fails again
+    /// there, and is told then.
+    pub(super) async fn prepare(self, within: Duration) {
+        let deadline = Instant::now() + within;
+        if let Ok(at) = self.cluster.coordinator(Coordinated::Group, &self.group, deadline).await {
+            let _ = self.cluster.connection(at, Purpose::Group, deadline).await;
+        }
+    }
+
     /// Sends a request of the member's. The broker lets a JoinGroup or SyncGroup wait for the other members, and with
     /// it all that comes after it on its connection: they have one of their own.
     pub(super) async fn send(self, request: Request, within: Duration) -> Result<Answered> {

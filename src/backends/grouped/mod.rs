@@ -52,6 +52,8 @@ pub(super) fn open(inner: Box<dyn Subscriber>, settings: &Settings) -> Result<Bo
     let app = Arc::new(App::new(inner.waker()));
     let (orders, inbox) = Orders::new();
     let driver = Driver::new(config, runtime.handle(), inbox, Arc::clone(&app));
+    // While the command asks for partitions and offsets.
+    runtime.spawn(driver.asker.clone().prepare(settings.duration(KeyId::RequestTimeout)));
     runtime.spawn(driver.run());
     Ok(Box::new(Grouped {
         inner,

@@ -1,6 +1,8 @@
 //! Where each partition stands: read, written, committed, done. One rule, at-least-once, in one
 //! place: only what was written to standard output is ever committed.
 
+use std::sync::Arc;
+
 use crate::backends::{Error, Offsets, TopicPartition};
 use crate::record::ByPartition;
 
@@ -121,6 +123,8 @@ impl Positions {
     pub(super) fn set_assigned(&mut self, partitions: &[TopicPartition], assigned: bool) {
         for tp in partitions {
             let position = self.at(&tp.topic, tp.partition);
+            // Its records come with this very name: found by its address.
+            position.tp.topic = Arc::clone(&tp.topic);
             position.assigned = assigned;
             if !assigned {
                 // What another member commits meanwhile is not ours to say.
