@@ -258,9 +258,9 @@ impl NativePublisher {
     fn close_batch(&mut self, topic: usize, at: usize) -> Option<(usize, Filled)> {
         let open = self.lanes.get_mut(topic)?.get_mut(at)?.as_mut()?;
         let filled = open.filled.take()?;
-        // Full ones are followed by full ones, and others by those of about their size.
+        // Others of about its size follow; of few sizes, so that buffers can be used again.
         let most = self.parts.cut.bytes;
-        open.expected = if filled.size() > most / 2 { most } else { (filled.size() * 9 / 8).max(FIRST) };
+        open.expected = filled.size().max(FIRST).next_power_of_two().min(most);
         Some((open.lane, filled))
     }
 
