@@ -185,7 +185,7 @@ impl RdkafkaSubscriber {
     }
 
     /// Asks once for the offsets of these places.
-    fn ask_offsets(&self, places: &[(TopicPartition, At)]) -> Result<Vec<Offset>> {
+    pub(super) fn ask_offsets(&self, places: &[(TopicPartition, At)], wait: Duration) -> Result<Vec<Offset>> {
         let mut list = TopicPartitionList::with_capacity(places.len());
         for (tp, at) in places {
             let at = match at {
@@ -196,7 +196,6 @@ impl RdkafkaSubscriber {
             add(&mut list, tp, at)?;
         }
         if !places.is_empty() {
-            let wait = self.request_timeout();
             self.client
                 .offsets_for_times(&list, wait)
                 .map_err(|code| errors::error(code, "listing offsets"))?;
@@ -206,6 +205,26 @@ impl RdkafkaSubscriber {
             Ok(found.offset())
         };
         places.iter().map(|(tp, _)| tp).zip(&list.elements()).map(offset).collect()
+    }
+
+    /// The committed offsets.
+    pub(super) fn committed_within(
+        &self,
+        partitions: &[TopicPartition],
+        wait: Duration,
+    ) -> Result<Vec<Option<i64>>> {
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for tp in partitions {
+            add(&mut list, tp, Offset::Invalid)?;
+        }
+        self.client
+            .committed(&list, wait)
+            .map_err(|code| errors::error(code, "asking for committed offsets"))?;
+        let offset = |(tp, found): (&TopicPartition, &TopicPartitionListElem<'_>)| {
+            found.error().map_err(|e| offset_error(tp, &e))?;
+            Ok(if let Offset::Offset(n) = found.offset() { Some(n) } else { None })
+        };
+        partitions.iter().zip(&list.elements()).map(offset).collect()
     }
 
     /// Serves what the client tells beside records.
@@ -376,7 +395,7 @@ impl Subscriber for RdkafkaSubscriber {
     fn list_offsets(&mut self, places: &[(TopicPartition, At)]) -> Result<Vec<i64>> {
         let deadline = Instant::now() + self.request_timeout();
         let mut offsets = loop {
-            match self.ask_offsets(places) {
+            match self.ask_offsets(places, self.request_timeout()) {
                 Err(e) if e.status() == Status::Temporary && Instant::now() < deadline => {
                     // A leader is being chosen: asked again after the next event, or a short while.
                     drop(serve(self.events.poll(ASK_AGAIN), &mut self.outage.health, &self.log));
@@ -396,16 +415,7 @@ impl Subscriber for RdkafkaSubscriber {
     }
 
     fn committed(&mut self, partitions: &[TopicPartition]) -> Result<Vec<Option<i64>>> {
-        let mut list = TopicPartitionList::with_capacity(partitions.len());
-        for tp in partitions {
-            add(&mut list, tp, Offset::Invalid)?;
-        }
-        let wait = self.request_timeout();
-        self.client
-            .committed(&list, wait)
-            .map_err(|code| errors::error(code, "asking for committed offsets"))?;
-        let offset = |o| if let Offset::Offset(n) = o { Some(n) } else { None };
-        Ok(list.elements().iter().map(|e| offset(e.offset())).collect())
+        self.committed_within(partitions, self.request_timeout())
     }
 
     fn assign(&mut self, starts: &Offsets) -> Result<()> {
