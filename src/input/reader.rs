@@ -76,6 +76,22 @@ impl<F: AsFd> ReadInto for Fd<F> {
     }
 }
 
+/// The same in small reads, for whoever is to leave what is not wanted yet where it is.
+#[derive(Debug)]
+pub struct Sips<F>(pub F);
+
+/// The most that one of them takes.
+const SIP: usize = 8 << 10;
+
+impl<F: AsFd> ReadInto for Sips<F> {
+    fn read_into(&mut self, buffer: &mut Vec<u8>, _: usize) -> io::Result<usize> {
+        let mut bytes = [0; SIP];
+        let read = rustix::io::read(&self.0, &mut bytes)?;
+        buffer.extend_from_slice(bytes.get(..read).unwrap_or_default());
+        Ok(read)
+    }
+}
+
 /// Turns the bytes of one input after the other into records.
 #[derive(Debug)]
 pub struct Reader {

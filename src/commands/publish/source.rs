@@ -13,7 +13,7 @@ use anyhow::Result;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::commands::output::plain;
-use crate::input::{Bad, Fd, Filled, Reader, is_full};
+use crate::input::{Bad, Fd, Filled, Reader, Sips, is_full};
 use crate::record::Batch;
 use crate::stop::Stop;
 
@@ -93,6 +93,13 @@ pub(super) struct Limits {
     pub(super) count: Option<u64>,
     /// Go on after a bad record.
     pub(super) skip_bad: bool,
+    /// Hand over no more at once than about so many: what was read and not sent yet is held beside what was sent.
+    pub(super) at_once: usize,
+}
+
+impl Limits {
+    /// No limit to what is handed over at once.
+    pub(super) const ANY: usize = usize::MAX;
 }
 
 /// When a batch is handed over.
@@ -116,6 +123,7 @@ pub(super) struct Source {
     batch: Batch,
     /// Records still wanted.
     left: u64,
+    at_once: usize,
     skip_bad: bool,
     stop: Stop,
     /// Batches to be filled again.
@@ -164,6 +172,7 @@ impl Source {
             reader,
             batch: Batch::with_capacity(ARENA),
             left: limits.count.unwrap_or(u64::MAX),
+            at_once: limits.at_once,
             skip_bad: limits.skip_bad,
             stop,
             empties,
@@ -210,7 +219,7 @@ impl Source {
     fn read(&mut self, stream: Stream) {
         let fd = stream.file.as_fd();
         let is_due = self.batching == Batching::EachRead && !self.reader.ready();
-        if is_due || is_full(&self.batch) || !self.reader.ready() && !is_readable(fd) {
+        if is_due || self.is_full() || !self.reader.ready() && !is_readable(fd) {
             self.hand_over();
             if !self.out.is_empty() || self.ended {
                 self.stream = Some(stream);
@@ -220,7 +229,11 @@ impl Source {
         if !self.reader.ready() && self.stopped_before_readable(fd) {
             return self.interrupted(fd);
         }
-        match self.reader.fill(&mut Fd(fd), &mut self.batch) {
+        let filled = match self.at_once {
+            Limits::ANY => self.reader.fill(&mut Fd(fd), &mut self.batch),
+            _ => self.reader.fill(&mut Sips(fd), &mut self.batch),
+        };
+        match filled {
             Ok(Filled::More) => self.stream = Some(stream),
             Ok(Filled::Bad(bad)) => {
                 self.bad(bad);
@@ -244,8 +257,12 @@ impl Source {
         }
     }
 
+    fn is_full(&self) -> bool {
+        is_full(&self.batch) || self.batch.len() >= self.at_once
+    }
+
     fn message(&mut self, message: &str) {
-        if is_full(&self.batch) {
+        if self.is_full() {
             self.hand_over();
         }
         if let Err(bad) = self.reader.message(message.as_bytes(), &mut self.batch) {
