@@ -81,7 +81,7 @@ fn fit_timeout(conf: &mut [(String, String)], settings: &Settings, side: Side) {
 }
 
 /// How soon librdkafka connects again in a resilient run, in ms, unless that is set.
-const RECONNECT: &str = "500";
+const RECONNECT: &str = "250";
 
 /// A resilient run counts its connections: librdkafka is not to make another one before it is seen that the first one
 /// came to nothing.

@@ -403,8 +403,9 @@ impl Publisher for RdkafkaPublisher {
         }
         self.resend(&mut tell);
         let answered = tell.delivered > 0;
+        // What was buffered in an outage is told before what has become of it.
+        self.contact.tell(&mut self.health, answered, &mut *tell.sink);
         self.carried = tell.finish();
-        self.contact.tell(&mut self.health, answered, sink);
         if self.revival.is_due(self.contact.lost.is_some(), Instant::now()) {
             self.client.add_brokers(&self.bootstrap);
         }
