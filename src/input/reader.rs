@@ -76,18 +76,14 @@ impl<F: AsFd> ReadInto for Fd<F> {
     }
 }
 
-/// The same in small reads, for whoever is to leave what is not wanted yet where it is.
+/// The same in reads of no more than a buffer holds, for whoever is to leave what is not wanted yet where it is.
 #[derive(Debug)]
-pub struct Sips<F>(pub F);
+pub struct Sips<'a, F>(pub F, pub &'a mut [u8]);
 
-/// The most that one of them takes.
-const SIP: usize = 8 << 10;
-
-impl<F: AsFd> ReadInto for Sips<F> {
+impl<F: AsFd> ReadInto for Sips<'_, F> {
     fn read_into(&mut self, buffer: &mut Vec<u8>, _: usize) -> io::Result<usize> {
-        let mut bytes = [0; SIP];
-        let read = rustix::io::read(&self.0, &mut bytes)?;
-        buffer.extend_from_slice(bytes.get(..read).unwrap_or_default());
+        let read = rustix::io::read(&self.0, &mut *self.1)?;
+        buffer.extend_from_slice(self.1.get(..read).unwrap_or_default());
         Ok(read)
     }
 }

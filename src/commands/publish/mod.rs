@@ -36,7 +36,7 @@ use crate::units;
 /// Batches read ahead of the publisher.
 const AHEAD: usize = 4;
 /// The share of a resilient run's buffer that a batch may be, of which three are read and not in it.
-const BESIDE: usize = 20;
+const BESIDE: usize = 10;
 /// The longest single wait: everything that matters wakes it earlier.
 const IDLE: Duration = Duration::from_secs(1);
 /// Beyond `delivery.timeout.ms`, for the last answers to be told.

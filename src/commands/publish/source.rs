@@ -124,6 +124,8 @@ pub(super) struct Source {
     /// Records still wanted.
     left: u64,
     at_once: usize,
+    /// Reads of about so many records, unless all may be taken that is there.
+    sip: Option<Sip>,
     skip_bad: bool,
     stop: Stop,
     /// Batches to be filled again.
@@ -132,6 +134,35 @@ pub(super) struct Source {
     out: VecDeque<Fed>,
     /// Nothing more is to be read.
     ended: bool,
+}
+
+/// Reads that bring about so many records, by the size that the last ones had.
+#[derive(Debug)]
+struct Sip {
+    records: usize,
+    bytes: usize,
+    buffer: Vec<u8>,
+}
+
+impl Sip {
+    /// Bytes of a read, at least and at most: what a page and what a pipe holds.
+    const BYTES: (usize, usize) = (4 << 10, 64 << 10);
+
+    fn new(records: usize) -> Self {
+        Self { records, bytes: Self::BYTES.0, buffer: vec![0; Self::BYTES.1] }
+    }
+
+    fn fill(&mut self, reader: &mut Reader, fd: BorrowedFd<'_>, batch: &mut Batch) -> io::Result<Filled> {
+        let before = (batch.bytes.len(), batch.len());
+        let buffer = self.buffer.get_mut(..self.bytes).unwrap_or_default();
+        let filled = reader.fill(&mut Sips(fd, buffer), batch);
+        let (bytes, records) =
+            (batch.bytes.len().saturating_sub(before.0), batch.len().saturating_sub(before.1));
+        let wanted =
+            bytes.checked_div(records).map_or(self.bytes * 2, |mean| mean.saturating_mul(self.records));
+        self.bytes = wanted.clamp(Self::BYTES.0, Self::BYTES.1);
+        filled
+    }
 }
 
 /// An input of delimited records, and its name if it is a file's.
@@ -173,6 +204,7 @@ impl Source {
             batch: Batch::with_capacity(ARENA),
             left: limits.count.unwrap_or(u64::MAX),
             at_once: limits.at_once,
+            sip: (limits.at_once != Limits::ANY).then(|| Sip::new(limits.at_once)),
             skip_bad: limits.skip_bad,
             stop,
             empties,
@@ -229,9 +261,9 @@ impl Source {
         if !self.reader.ready() && self.stopped_before_readable(fd) {
             return self.interrupted(fd);
         }
-        let filled = match self.at_once {
-            Limits::ANY => self.reader.fill(&mut Fd(fd), &mut self.batch),
-            _ => self.reader.fill(&mut Sips(fd), &mut self.batch),
+        let filled = match &mut self.sip {
+            None => self.reader.fill(&mut Fd(fd), &mut self.batch),
+            Some(sip) => sip.fill(&mut self.reader, fd, &mut self.batch),
         };
         match filled {
             Ok(Filled::More) => self.stream = Some(stream),
