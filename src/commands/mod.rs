@@ -152,7 +152,9 @@ impl Context {
         }
         let doubt = if chosen.is_idempotent() { Doubt::Unknown } else { Doubt::SendAgain };
         let mut rules = Rules::of(&chosen.settings, doubt);
-        chosen.settings.set_patience(rules.policy.budget() + chosen.settings.duration(KeyId::RequestTimeout));
+        // The run gives up before any of its records: after all tries, and the time it may take to see an outage.
+        let patience = rules.policy.budget() + chosen.settings.duration(KeyId::RequestTimeout) + SOONER;
+        chosen.settings.set_patience(patience);
         let max = u64::try_from(chosen.settings.int(KeyId::SpoolMaxBytes)).unwrap_or(u64::MAX);
         let dir = chosen.settings.text(KeyId::SpoolDir).map(Path::new);
         let store = dir.map(|dir| resilient::open_spool(dir, max, plan.topic.as_deref())).transpose()?;
@@ -238,6 +240,9 @@ fn check_embedded(settings: &Settings) -> Result<()> {
         }
     }
 }
+
+/// How much sooner a resilient run gives up than a record.
+const SOONER: Duration = Duration::from_secs(2);
 
 /// What a build without the broker says.
 const NO_BROKER: &str = "the embedded broker is not built in: build with --features broker";

@@ -8,7 +8,7 @@ mod format;
 mod reader;
 
 pub use format::FormatInput;
-pub use reader::{Fd, Filled, ReadInto, Reader, is_full};
+pub use reader::{Fd, Filled, ReadInto, Reader, Sips, is_full};
 
 /// How input is cut into records, and what is added to each.
 #[derive(Debug, Clone)]

@@ -76,6 +76,18 @@ impl<F: AsFd> ReadInto for Fd<F> {
     }
 }
 
+/// The same in reads of no more than a buffer holds, for whoever is to leave what is not wanted yet where it is.
+#[derive(Debug)]
+pub struct Sips<'a, F>(pub F, pub &'a mut [u8]);
+
+impl<F: AsFd> ReadInto for Sips<'_, F> {
+    fn read_into(&mut self, buffer: &mut Vec<u8>, _: usize) -> io::Result<usize> {
+        let read = rustix::io::read(&self.0, &mut *self.1)?;
+        buffer.extend_from_slice(self.1.get(..read).unwrap_or_default());
+        Ok(read)
+    }
+}
+
 /// Turns the bytes of one input after the other into records.
 #[derive(Debug)]
 pub struct Reader {

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::backends::{Error, ErrorKind, Notice};
 use crate::settings::{KeyId, Settings};
 
-/// The first pause before a library is opened again; it doubles each time, up to the length of a try.
-const FIRST: Duration = Duration::from_millis(250);
+/// The first pause before a library is opened again, at most.
+const FIRST: Duration = Duration::from_secs(2);
 
 /// How long an outage may last.
 #[derive(Debug, Clone, Copy)]
@@ -36,10 +36,31 @@ impl Policy {
         self.interval.saturating_mul(self.tries)
     }
 
-    /// The pause after so many attempts to open the library; `random` is from 0 to 1.
-    pub(super) fn pause(&self, failures: u32, random: f64) -> Duration {
-        let whole = FIRST.saturating_mul(1 << failures.min(20)).min(self.interval);
-        whole.mul_f64(1.0 - (self.jitter * random).clamp(0.0, 1.0))
+    /// The pause after so many attempts to open the library, without jitter: a quarter of a try, half of one, and
+    /// then as long as one, so that there are no more attempts than tries and two; of long tries the first ones are
+    /// shorter.
+    fn pause(&self, failures: u32) -> Duration {
+        (self.interval / 4).min(FIRST).saturating_mul(1 << failures.min(20)).min(self.interval)
+    }
+}
+
+/// Attempts to open a library that have failed one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    failures: u32,
+    /// By how much the last one came earlier than without jitter: the next comes later by that, or there would be
+    /// more of them in the same time.
+    early: Duration,
+}
+
+impl Attempts {
+    /// The pause after another one; `random` is from 0 to 1.
+    pub(super) fn pause(&mut self, policy: &Policy, random: f64) -> Duration {
+        let whole = policy.pause(self.failures);
+        let early = whole.mul_f64((policy.jitter * random).clamp(0.0, 1.0));
+        let pause = whole + self.early - early;
+        *self = Self { failures: self.failures.saturating_add(1), early };
+        pause
     }
 }
 
@@ -240,9 +261,29 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_to_the_length_of_a_try_and_jitter_shortens_them() {
-        let millis = |failures, random| POLICY.pause(failures, random).as_millis();
-        assert_eq!([0, 1, 2, 3, 4, 5, 99].map(|n| millis(n, 0.0)), [250, 500, 1000, 2000, 4000, 5000, 5000]);
-        assert_eq!([millis(0, 0.5), millis(0, 1.0)], [225, 200]);
+    fn there_are_no_more_attempts_than_tries_and_two() {
+        for (tries, interval) in [(1, 1), (3, 1), (3, 5), (10, 2), (4, 8)] {
+            let policy = Policy { tries, interval: interval * S, jitter: 0.2 };
+            for random in [[0.0, 0.0], [1.0, 1.0], [0.0, 1.0]] {
+                let (mut attempts, mut passed, mut count) = (Attempts::default(), Duration::ZERO, 0);
+                while passed < policy.budget() {
+                    passed += attempts.pause(&policy, random[count % 2]);
+                    count += 1;
+                }
+                assert!(count <= tries as usize + 2, "{count} of {policy:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn pauses_grow_to_the_length_of_a_try_and_jitter_moves_them() {
+        let long = Policy { interval: 60 * S, ..POLICY };
+        let seconds = |policy: &Policy, random: [f64; 7]| {
+            let mut attempts = Attempts::default();
+            random.map(|random| attempts.pause(policy, random).as_secs_f64())
+        };
+        assert_eq!(seconds(&POLICY, [0.0; 7]), [1.25, 2.5, 5.0, 5.0, 5.0, 5.0, 5.0]);
+        assert_eq!(seconds(&long, [0.0; 7]), [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]);
+        assert_eq!(seconds(&long, [1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0])[..4], [1.6, 4.4, 8.0, 12.8]);
     }
 }

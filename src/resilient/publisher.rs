@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::buffer::{Buffer, Piece, Returned, take};
 use super::link::Link;
-use super::outage::{Contact, Policy, Tick, random};
+use super::outage::{Attempts, Contact, Policy, Tick, random};
 use crate::backends::{
     Error, ErrorKind, Fate, Mailbox, Notice, Publisher, ReportSink, Result, Room, Status, Waker,
 };
@@ -99,8 +99,8 @@ pub(super) struct ResilientPublisher {
     library: Library,
     door: Door,
     link: Link,
-    /// Attempts to open it since it was open.
-    failures: u32,
+    /// Those to open it since it was open.
+    attempts: Attempts,
     /// It was open once: what is refused now was granted before.
     known: bool,
     /// Why nothing more is tried.
@@ -138,7 +138,7 @@ impl ResilientPublisher {
             library: Library::Gone(clock()),
             door: Arc::default(),
             link: Link::default(),
-            failures: 0,
+            attempts: Attempts::default(),
             known: false,
             ended: None,
             overflow: Vec::new(),
@@ -164,7 +164,7 @@ impl ResilientPublisher {
             Ok(library) => {
                 self.link.set(Some(library.waker()));
                 self.library = Library::Open(library);
-                (self.failures, self.known) = (0, true);
+                (self.attempts, self.known) = (Attempts::default(), true);
                 let held = self.books.held();
                 self.books.notice = self.books.contact.opened(held, now).or(self.books.notice.take());
                 Ok(())
@@ -183,8 +183,7 @@ impl ResilientPublisher {
     }
 
     fn wait_to_open(&mut self, now: Instant) {
-        self.library = Library::Gone(now + self.books.contact.policy.pause(self.failures, random()));
-        self.failures = self.failures.saturating_add(1);
+        self.library = Library::Gone(now + self.attempts.pause(&self.books.contact.policy, random()));
     }
 
     /// Has a thread open the library, since connecting takes its time.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::link::Link;
-use super::outage::{Contact, Policy, Tick, random};
+use super::outage::{Attempts, Contact, Policy, Tick, random};
 use super::places::{Places, Watching};
 use super::publisher::Clock;
 use crate::backends::{
@@ -54,8 +54,8 @@ pub(super) struct ResilientSubscriber {
     contact: Contact,
     /// When something was read last.
     lived: Instant,
-    /// Attempts since it worked, and when the next one is due.
-    failures: u32,
+    /// Those since it worked, and when the next one is due.
+    attempts: Attempts,
     due: Instant,
     tell: Tell,
     clock: Clock,
@@ -73,7 +73,7 @@ impl ResilientSubscriber {
             places: Places::default(),
             contact: Contact::new(policy),
             lived: now,
-            failures: 0,
+            attempts: Attempts::default(),
             due: now,
             tell,
             clock,
@@ -127,13 +127,14 @@ impl ResilientSubscriber {
     /// It answers.
     fn works(&mut self) {
         let now = self.now();
-        (self.lived, self.failures) = (now, 0);
+        (self.lived, self.attempts) = (now, Attempts::default());
         let notice = self.contact.opened(None, now);
         self.told(notice);
         self.contact.succeeded(now);
     }
 
-    /// An attempt has failed; the next one comes after a pause.
+    /// An attempt has failed; the next one comes after a pause, with a library that is opened anew: one that has told
+    /// of an outage once (librdkafka) may be silent about it after.
     ///
     /// # Errors
     /// The same, if another one would be of no use.
@@ -142,10 +143,11 @@ impl ResilientSubscriber {
             return Err(error);
         }
         let now = self.now();
+        self.link.set(None);
+        self.inner = None;
         let notice = self.contact.broken(&error.to_string(), now);
         self.told(notice);
-        self.due = now + self.contact.policy.pause(self.failures, random());
-        self.failures = self.failures.saturating_add(1);
+        self.due = now + self.attempts.pause(&self.contact.policy, random());
         self.tick()
     }
 

@@ -208,6 +208,17 @@ impl Settings {
         self.replace(KeyId::BootstrapServers, &addr.to_string());
     }
 
+    /// How long a first connection that is refused is tried again, since a broker may be starting. A resilient run
+    /// counts its tries itself.
+    pub fn refused_for(&self) -> Duration {
+        const STARTING: Duration = Duration::from_secs(2);
+        if self.bool(KeyId::Resilient) {
+            Duration::ZERO
+        } else {
+            STARTING.min(self.duration(KeyId::ConnectTimeout))
+        }
+    }
+
     /// How long a library that reads goes on without an answer: `socket.timeout.ms`, in a resilient run as long as
     /// all tries.
     pub fn patience(&self) -> Duration {

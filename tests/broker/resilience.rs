@@ -138,6 +138,8 @@ fn tries_used_up(ctx: &Ctx, library: Library) {
     let text = std::fs::read_to_string(&failed).unwrap();
     let envelopes: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(envelopes.len(), lost, "{summary}");
+    // One that tells of the outage, one for each try, the reasons, the summary and the error.
+    assert!(summary.lines().count() <= 2 + 5, "{summary}");
     assert!(published > 0 && lost > 0, "{summary}");
     assert_eq!(envelopes.iter().filter(|line| line["fate"] == "unknown").count(), unknown);
     for line in &envelopes {

@@ -56,6 +56,7 @@ pub(super) fn native(settings: &Settings, side: Side) -> Vec<(String, String)> {
         }
     }
     fit_timeout(&mut all, settings, side);
+    fit_reconnect(&mut all, settings);
     if side == Side::Consumer {
         fit_group(&mut all, settings);
     }
@@ -77,6 +78,17 @@ fn fit_timeout(conf: &mut [(String, String)], settings: &Settings, side: Side) {
     // Within what librdkafka takes.
     let timeout = timeout.clamp(10, 300_000);
     set_default(conf, settings, KeyId::SocketTimeout, timeout.to_string());
+}
+
+/// How soon librdkafka connects again in a resilient run, in ms, unless that is set.
+const RECONNECT: &str = "250";
+
+/// A resilient run counts its connections: librdkafka is not to make another one before it is seen that the first one
+/// came to nothing.
+fn fit_reconnect(conf: &mut [(String, String)], settings: &Settings) {
+    if settings.bool(KeyId::Resilient) && !settings.is_set(KeyId::ReconnectBackoff) {
+        set_default(conf, settings, KeyId::ReconnectBackoff, RECONNECT.to_owned());
+    }
 }
 
 /// Settings of groups as librdkafka takes them. It refuses those of the classic protocol with KIP-848's, and a session

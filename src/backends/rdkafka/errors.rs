@@ -93,7 +93,12 @@ pub(super) fn passes(code: Code) -> bool {
 
 /// An error about `what`, e.g. `topic orders`.
 pub(super) fn error(code: Code, what: impl Into<String>) -> Error {
-    let status = if passes(code) { Status::Temporary } else { Status::Permanent };
+    let status = match code.known() {
+        // As long as it was tried, it may have been for another reason each time.
+        Some(E::RD_KAFKA_RESP_ERR__MSG_TIMED_OUT) => Status::Persistent,
+        _ if passes(code) => Status::Temporary,
+        _ => Status::Permanent,
+    };
     Error::new(kind(code), format!("{}: {}", what.into(), words(code))).with_status(status)
 }
 
@@ -158,6 +163,12 @@ mod tests {
     #[test]
     fn an_unknown_code_is_named_by_its_number() {
         assert_eq!(error(Code(12345), "topic t").to_string(), "topic t: error code 12345");
+    }
+
+    #[test]
+    fn what_was_tried_for_all_its_time_is_not_tried_again() {
+        assert_eq!(error(Code(-192), "topic t").status(), Status::Persistent);
+        assert_eq!(error(Code(7), "topic t").status(), Status::Temporary);
     }
 
     #[test]

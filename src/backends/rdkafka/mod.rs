@@ -27,10 +27,8 @@ use crate::settings::{KeyId, Settings};
 
 /// How long a topic may take to show up after it was created by asking for it.
 const TOPIC_WAIT: Duration = Duration::from_secs(5);
-/// How long refused connections are tried again when no broker was ever reached.
-const REFUSED_WAIT: Duration = Duration::from_secs(2);
-/// The first wait inside librdkafka while connecting, so that errors are seen.
-const SLICE: Duration = Duration::from_millis(250);
+/// The first wait inside librdkafka while connecting, so that errors are seen: before it connects again by itself.
+const SLICE: Duration = Duration::from_millis(50);
 
 const UNKNOWN_TOPIC_OR_PART: Code = Code(3);
 const LEADER_NOT_AVAILABLE: Code = Code(5);
@@ -45,6 +43,8 @@ struct Health {
     permanent: Option<Code>,
     /// True once librdkafka said that no broker is left.
     all_down: bool,
+    /// A broker has not answered in time.
+    silent: bool,
     /// A fatal error, after which the client does nothing more.
     fatal: Option<(Code, String)>,
 }
@@ -67,6 +67,7 @@ impl Health {
     /// Takes note of what only the log tells.
     fn note_log(&mut self, line: &str) {
         if let Some(broker) = was_silent(line) {
+            self.silent = true;
             self.trouble.get_or_insert_with(|| format!("broker {broker} has not answered in time"));
         }
     }
@@ -131,7 +132,7 @@ fn connect(
     log: &Log,
 ) -> Result<Metadata> {
     let start = Instant::now();
-    let limit = settings.duration(KeyId::ConnectTimeout);
+    let (limit, refused_for) = (settings.duration(KeyId::ConnectTimeout), settings.refused_for());
     let mut health = Health::default();
     loop {
         let answer = client.metadata(topic, slice(start.elapsed(), limit));
@@ -149,7 +150,7 @@ fn connect(
             }
             Err(_) => {}
         }
-        let refused = health.all_down && start.elapsed() >= REFUSED_WAIT.min(limit);
+        let refused = health.all_down && start.elapsed() >= refused_for;
         if health.permanent.is_some() || health.fatal.is_some() || refused || start.elapsed() >= limit {
             return Err(health.error(settings));
         }

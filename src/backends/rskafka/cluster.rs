@@ -15,8 +15,6 @@ use super::calls::{Call, first_ok};
 use super::fault::{Class, Fault};
 use crate::backends::{Error, ErrorKind, Result, not_reached, unknown_topic};
 
-/// How long a refused first connection is tried again: a broker may be starting.
-const REFUSED_FOR: Duration = Duration::from_secs(2);
 /// How long a topic that was just created may be unknown to some brokers.
 pub(super) const METADATA_WAIT: Duration = Duration::from_secs(5);
 /// Pause between questions while waiting for either.
@@ -32,6 +30,8 @@ pub(super) struct ClusterConfig {
     pub(super) client_id: String,
     /// For connecting, with everything that belongs to it.
     pub(super) connect_timeout: Duration,
+    /// How long a refused first connection is tried again ([`crate::settings::Settings::refused_for`]).
+    pub(super) refused_for: Duration,
     /// For an answer.
     pub(super) request_timeout: Duration,
     /// Between two attempts to connect: first and longest pause.
@@ -68,20 +68,20 @@ impl Cluster {
         Self { config, state: Mutex::default() }
     }
 
-    /// The first connection. Refused ones are tried again for 2 s, and in all it takes no longer
-    /// than the connect timeout.
+    /// The first connection. Refused ones are tried again for a while, and in all it takes no longer than the
+    /// connect timeout.
     pub(super) async fn open(&self) -> Result<()> {
-        let start = Instant::now();
-        let refused_until = start + REFUSED_FOR.min(self.config.connect_timeout);
-        loop {
+        let refused_until = Instant::now() + self.config.refused_for;
+        for tries in 0.. {
             match self.client().await {
-                Ok(_) => return Ok(()),
+                Ok(_) => break,
                 Err(fault) if !fault.may_pass() || Instant::now() >= refused_until => {
                     return Err(self.not_reached(&fault));
                 }
-                Err(_) => sleep(ASK_AGAIN).await,
+                Err(_) => sleep(pause(tries, self.config.reconnect)).await,
             }
         }
+        Ok(())
     }
 
     fn not_reached(&self, fault: &Fault) -> Error {

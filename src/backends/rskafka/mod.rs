@@ -173,6 +173,7 @@ fn cluster_config(settings: &Settings, max_answer: usize) -> ClusterConfig {
         bootstrap: settings.bootstrap(),
         client_id: settings.text(KeyId::ClientId).unwrap_or(env!("CARGO_PKG_NAME")).to_owned(),
         connect_timeout: settings.duration(KeyId::ConnectTimeout),
+        refused_for: settings.refused_for(),
         request_timeout: settings.duration(KeyId::RequestTimeout),
         reconnect: (
             settings.duration(KeyId::ReconnectBackoff),

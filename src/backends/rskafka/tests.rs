@@ -28,6 +28,7 @@ fn cluster(bootstrap: &str) -> ClusterConfig {
         bootstrap: bootstrap.split(',').map(str::to_owned).collect(),
         client_id: "test".into(),
         connect_timeout: Duration::from_secs(5),
+        refused_for: Duration::from_secs(2),
         request_timeout: Duration::from_secs(5),
         reconnect: (Duration::from_millis(20), Duration::from_millis(200)),
         max_answer: ANSWER_MIN,

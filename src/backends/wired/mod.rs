@@ -13,28 +13,28 @@ pub(super) use inspector::open_inspector;
 pub(super) use keeper::open_keeper;
 
 use std::error::Error as _;
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::{ErrorKind, Result, not_reached};
 use crate::settings::{KeyId, Settings};
 use crate::wire::net::{self, Cluster, Kind};
 
-/// How long a refused first connection is tried again.
-const REFUSED_FOR: Duration = Duration::from_secs(2);
-
-/// The first connection. A refused one is tried again for 2 s, since a broker may be starting; in all it
-/// takes no longer than `socket.connection.setup.timeout.ms`.
+/// The first connection. A refused one is tried again for [`Settings::refused_for`]; in all it takes no longer than
+/// `socket.connection.setup.timeout.ms`.
 ///
 /// # Errors
 /// Naming the addresses.
 pub(in crate::backends) async fn reach(cluster: &Cluster, settings: &Settings) -> Result<()> {
-    let (start, limit) = (Instant::now(), settings.duration(KeyId::ConnectTimeout));
-    let mut reached = cluster.any(start + REFUSED_FOR.min(limit)).await;
+    let (start, refused_for) = (Instant::now(), settings.refused_for());
+    let limit = start + settings.duration(KeyId::ConnectTimeout);
+    let mut reached = if refused_for.is_zero() {
+        cluster.any_once(limit).await
+    } else {
+        cluster.any(start + refused_for).await
+    };
     // Not refused: nothing came of it yet.
-    if reached.as_ref().is_err_and(|error| error.kind() == Kind::TimedOut) {
-        reached = cluster.any(start + limit).await;
+    if reached.as_ref().is_err_and(|error| error.kind() == Kind::TimedOut) && Instant::now() < limit {
+        reached = cluster.any(limit).await;
     }
     reached.map(drop).map_err(|error| {
         let kind = if error.is_retriable() { ErrorKind::Unreachable } else { errors::kind(&error) };

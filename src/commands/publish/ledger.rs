@@ -21,6 +21,8 @@ use crate::units;
 
 /// Undelivered records named one by one on standard error; the others are only counted there.
 const NAMED: u64 = 10;
+/// Reasons of an outage that are named: all its records have the same few.
+const REASONS: usize = 3;
 
 /// What has been read and what has become of it, readable from the signal thread.
 #[derive(Debug, Default)]
@@ -56,6 +58,10 @@ pub(super) struct Ledger {
     /// Left in the spool for the next run, and found damaged there.
     kept: u64,
     damaged: u64,
+    /// Records named.
+    named: u64,
+    /// Reasons that an outage gave.
+    reasons: Vec<String>,
     /// The kind that all failures so far share.
     kind: Option<ErrorKind>,
     mixed: bool,
@@ -82,6 +88,8 @@ impl Ledger {
             resent: 0,
             kept: 0,
             damaged: 0,
+            named: 0,
+            reasons: Vec::new(),
             kind: None,
             mixed: false,
             failed_to: failed_to.map(FailedFile::open).transpose()?,
@@ -172,13 +180,26 @@ impl Ledger {
     }
 
     /// Names a failure on standard error, unless there are too many.
-    fn name(&self, what: impl std::fmt::Display) {
-        let n = self.failed + self.unknown + self.bad;
-        if n <= NAMED {
+    fn name(&mut self, what: impl std::fmt::Display) {
+        self.named = self.named.saturating_add(1);
+        if self.named <= NAMED {
             console::error(what);
-        } else if n == NAMED + 1 {
+        } else if self.named == NAMED + 1 {
             console::error("more records were not delivered; only the first are named");
         }
+    }
+
+    /// Names a record that was not delivered. An outage is not told record by record: the first with a reason stands
+    /// for the others.
+    fn name_undelivered(&mut self, line: u64, source: Option<&str>, fate: Fate, error: &backends::Error) {
+        let reason = told(error, fate).to_string();
+        if error.may_pass() {
+            if self.reasons.len() == REASONS || self.reasons.contains(&reason) {
+                return;
+            }
+            self.reasons.push(reason.clone());
+        }
+        self.name(place(source, line, &reason));
     }
 
     /// Writes a record to the failed file.
@@ -312,7 +333,7 @@ impl ReportSink for Ledger {
         if error.kind() == ErrorKind::TimedOut {
             self.timed_out.get_or_insert_with(|| error.to_string());
         }
-        self.name(place(source, line, &told(error, fate)));
+        self.name_undelivered(line, source, fate, error);
         self.keep(record, line, source, fate, error);
     }
 

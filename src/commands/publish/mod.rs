@@ -35,6 +35,8 @@ use crate::units;
 
 /// Batches read ahead of the publisher.
 const AHEAD: usize = 4;
+/// The share of a resilient run's buffer that a batch may be, of which three are read and not in it.
+const BESIDE: usize = 10;
 /// The longest single wait: everything that matters wakes it earlier.
 const IDLE: Duration = Duration::from_secs(1);
 /// Beyond `delivery.timeout.ms`, for the last answers to be told.
@@ -65,8 +67,11 @@ pub(super) fn run(args: &PublishArgs, context: &Context) -> Result<Exit> {
     arm(&context.stop, &ledger, publisher.waker());
     let start = Instant::now();
     let resilient = settings.bool(KeyId::Resilient);
-    // A resilient run holds as much as its buffer is for, and no more.
-    let ahead = if resilient { 1 } else { AHEAD };
+    let mut ahead = AHEAD;
+    if resilient {
+        // It holds as much as its buffer is for, and little more.
+        (ahead, plan.limits.at_once) = (1, (settings.size(KeyId::BufferMaxMessages) / BESIDE).max(1));
+    }
     let feeder = Feeder::start(inputs, reader, plan.limits, ahead, context.stop.clone(), publisher.waker())?;
     let tee = if args.tee { Some(Tee::new(plan.delimiter.clone(), plan.topic.as_deref())?) } else { None };
     let mut run = Run {

@@ -61,7 +61,11 @@ impl Plan {
         Ok(Self {
             topic,
             spec,
-            limits: Limits { count: args.limit, skip_bad: args.on_error == OnError::Skip },
+            limits: Limits {
+                count: args.limit,
+                skip_bad: args.on_error == OnError::Skip,
+                at_once: Limits::ANY,
+            },
             rate: rate.transpose()?,
             delimiter,
             files,

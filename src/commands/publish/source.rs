@@ -13,7 +13,7 @@ use anyhow::Result;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::commands::output::plain;
-use crate::input::{Bad, Fd, Filled, Reader, is_full};
+use crate::input::{Bad, Fd, Filled, Reader, Sips, is_full};
 use crate::record::Batch;
 use crate::stop::Stop;
 
@@ -93,6 +93,13 @@ pub(super) struct Limits {
     pub(super) count: Option<u64>,
     /// Go on after a bad record.
     pub(super) skip_bad: bool,
+    /// Hand over no more at once than about so many: what was read and not sent yet is held beside what was sent.
+    pub(super) at_once: usize,
+}
+
+impl Limits {
+    /// No limit to what is handed over at once.
+    pub(super) const ANY: usize = usize::MAX;
 }
 
 /// When a batch is handed over.
@@ -116,6 +123,9 @@ pub(super) struct Source {
     batch: Batch,
     /// Records still wanted.
     left: u64,
+    at_once: usize,
+    /// Reads of about so many records, unless all may be taken that is there.
+    sip: Option<Sip>,
     skip_bad: bool,
     stop: Stop,
     /// Batches to be filled again.
@@ -124,6 +134,35 @@ pub(super) struct Source {
     out: VecDeque<Fed>,
     /// Nothing more is to be read.
     ended: bool,
+}
+
+/// Reads that bring about so many records, by the size that the last ones had.
+#[derive(Debug)]
+struct Sip {
+    records: usize,
+    bytes: usize,
+    buffer: Vec<u8>,
+}
+
+impl Sip {
+    /// Bytes of a read, at least and at most: what a page and what a pipe holds.
+    const BYTES: (usize, usize) = (4 << 10, 64 << 10);
+
+    fn new(records: usize) -> Self {
+        Self { records, bytes: Self::BYTES.0, buffer: vec![0; Self::BYTES.1] }
+    }
+
+    fn fill(&mut self, reader: &mut Reader, fd: BorrowedFd<'_>, batch: &mut Batch) -> io::Result<Filled> {
+        let before = (batch.bytes.len(), batch.len());
+        let buffer = self.buffer.get_mut(..self.bytes).unwrap_or_default();
+        let filled = reader.fill(&mut Sips(fd, buffer), batch);
+        let (bytes, records) =
+            (batch.bytes.len().saturating_sub(before.0), batch.len().saturating_sub(before.1));
+        let wanted =
+            bytes.checked_div(records).map_or(self.bytes * 2, |mean| mean.saturating_mul(self.records));
+        self.bytes = wanted.clamp(Self::BYTES.0, Self::BYTES.1);
+        filled
+    }
 }
 
 /// An input of delimited records, and its name if it is a file's.
@@ -164,6 +203,8 @@ impl Source {
             reader,
             batch: Batch::with_capacity(ARENA),
             left: limits.count.unwrap_or(u64::MAX),
+            at_once: limits.at_once,
+            sip: (limits.at_once != Limits::ANY).then(|| Sip::new(limits.at_once)),
             skip_bad: limits.skip_bad,
             stop,
             empties,
@@ -210,7 +251,7 @@ impl Source {
     fn read(&mut self, stream: Stream) {
         let fd = stream.file.as_fd();
         let is_due = self.batching == Batching::EachRead && !self.reader.ready();
-        if is_due || is_full(&self.batch) || !self.reader.ready() && !is_readable(fd) {
+        if is_due || self.is_full() || !self.reader.ready() && !is_readable(fd) {
             self.hand_over();
             if !self.out.is_empty() || self.ended {
                 self.stream = Some(stream);
@@ -220,7 +261,11 @@ impl Source {
         if !self.reader.ready() && self.stopped_before_readable(fd) {
             return self.interrupted(fd);
         }
-        match self.reader.fill(&mut Fd(fd), &mut self.batch) {
+        let filled = match &mut self.sip {
+            None => self.reader.fill(&mut Fd(fd), &mut self.batch),
+            Some(sip) => sip.fill(&mut self.reader, fd, &mut self.batch),
+        };
+        match filled {
             Ok(Filled::More) => self.stream = Some(stream),
             Ok(Filled::Bad(bad)) => {
                 self.bad(bad);
@@ -244,8 +289,12 @@ impl Source {
         }
     }
 
+    fn is_full(&self) -> bool {
+        is_full(&self.batch) || self.batch.len() >= self.at_once
+    }
+
     fn message(&mut self, message: &str) {
-        if is_full(&self.batch) {
+        if self.is_full() {
             self.hand_over();
         }
         if let Err(bad) = self.reader.message(message.as_bytes(), &mut self.batch) {

@@ -281,11 +281,11 @@ fn a_library_that_failed_for_good_is_opened_again_and_sends_what_it_had_not_writ
     run.poll().unwrap();
     assert_eq!(run.seen.notices, ["disconnected: fatal"]);
     run.send(5..7);
-    run.hands.turn(S);
+    run.hands.turn(3 * S);
     run.until_opened(2);
     run.poll().unwrap();
     assert_eq!(run.world.set(|inside| inside.taken.clone()), [1, 2, 3, 4, 2, 3, 4, 5, 6]);
-    assert_eq!(run.seen.notices[1], "reconnected after 1.0 s, 5 buffered");
+    assert_eq!(run.seen.notices[1], "reconnected after 3.0 s, 5 buffered");
     run.world.script(Do::Ack(5));
     assert_eq!(run.poll().unwrap(), 0);
     assert_eq!((run.seen.delivered, run.seen.resent, run.seen.lost.len()), (6, 0, 0));
@@ -300,7 +300,7 @@ fn what_may_have_been_written_is_unknown_or_sent_again_and_counted() {
         run.send(1..3);
         run.world.script(Do::Fail(refused()));
         run.poll().unwrap();
-        run.hands.turn(S);
+        run.hands.turn(3 * S);
         run.until_opened(2);
         run.poll().unwrap();
         run.world.script(Do::Ack(delivered));
@@ -317,7 +317,7 @@ fn a_record_given_up_for_a_reason_that_may_pass_keeps_its_place() {
     run.send(1..4);
     run.world.script(Do::GiveUp(Fate::Failed, refused().with_status(Status::Temporary)));
     run.poll().unwrap();
-    run.hands.turn(S);
+    run.hands.turn(3 * S);
     run.until_opened(2);
     run.poll().unwrap();
     assert_eq!(run.world.set(|inside| inside.taken.clone()), [1, 2, 3, 1, 2, 3]);
@@ -393,12 +393,12 @@ fn an_outage_at_the_start_is_one_like_any_other() {
     assert_eq!(run.send(1..3), 2);
     run.poll().unwrap();
     assert_eq!(run.seen.notices, ["disconnected: refused"]);
-    run.hands.turn(S);
+    run.hands.turn(3 * S);
     while run.world.set(|inside| !inside.doors.is_empty()) {
         run.publisher.poll(LONG, &mut run.seen).unwrap();
     }
     run.publisher.poll(LONG, &mut run.seen).unwrap();
-    run.hands.turn(S);
+    run.hands.turn(3 * S);
     run.until_opened(1);
     run.poll().unwrap();
     assert_eq!(run.world.set(|inside| inside.taken.clone()), [1, 2]);

@@ -218,6 +218,16 @@ impl Cluster {
         self.inner.retry(deadline, "a connection", || self.inner.any(&nobody)).await
     }
 
+    /// The same, asking each broker once.
+    ///
+    /// # Errors
+    /// If none is reached, or not before the deadline.
+    pub async fn any_once(&self, deadline: Instant) -> Result<Connection> {
+        let nobody = HashSet::new();
+        let asked = timeout_at(deadline, self.inner.any(&nobody)).await;
+        asked.unwrap_or_else(|_| Err(self.inner.too_late("a connection")))
+    }
+
     /// Sends a request to a broker and waits for the answer. A connection that was closed in the moment before
     /// is opened again, as nothing was sent then.
     ///

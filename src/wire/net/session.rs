@@ -8,6 +8,7 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -226,7 +227,9 @@ impl Session {
             Sent::No => "sent",
             Sent::Maybe => "answered",
         };
-        let text = format!("{} was not {done} within {:?}", job.api.name, job.timeout);
+        // It may be what another deadline had left, to the nanosecond.
+        let within = Duration::from_millis(job.timeout.as_secs_f64().mul_add(1000.0, 0.5) as u64);
+        let text = format!("{} was not {done} within {within:?}", job.api.name);
         let error = Error::new(Kind::TimedOut, text).at(&self.shared.address).sent_as(sent);
         drop(job.payload);
         job.reply.fail(error);

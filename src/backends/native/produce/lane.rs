@@ -393,9 +393,11 @@ impl Lane {
         effects.refresh |= fault.leaders() == Leaders::Doubtful;
         let numbered = self.policy.idempotence == Idempotence::On;
         let several = self.queue.get(at).is_some_and(|entry| entry.content.len() > 1);
+        // What begins an epoch has the only number that there can be: another epoch would be refused, too.
+        let begins = self.queue.get(at).and_then(|entry| entry.stamp).is_some_and(|stamp| stamp.base == 0);
         match fault.class() {
             Class::Duplicate => self.delivered(at, Placed::SOMEWHERE, effects),
-            Class::Sequence if numbered => {
+            Class::Sequence if numbered && !begins => {
                 // Behind others, it only tells that those are not written yet.
                 if at == 0 {
                     self.open_gap(0);

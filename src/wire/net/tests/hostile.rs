@@ -67,10 +67,7 @@ async fn a_broker_that_never_says_what_it_speaks_ends_in_time() {
     let opened = open(Options::default(), ignore);
     let error = opened.await.unwrap_err();
     assert_eq!(error.kind(), Kind::TimedOut);
-    assert!(
-        error.to_string().starts_with("broker fake:9092: ApiVersions was not answered within"),
-        "{error}"
-    );
+    assert_eq!(error.to_string(), "broker fake:9092: ApiVersions was not answered within 10s");
     assert_eq!(start.elapsed().as_secs(), 10);
 }
 

@@ -350,6 +350,20 @@ fn out_of_order_at_the_front_is_a_gap() {
 }
 
 #[test]
+fn out_of_order_at_the_beginning_is_for_good() {
+    let mut bench = Bench::with(|_| ());
+    (0..2).for_each(|_| bench.push(1));
+    for n in 1..=2 {
+        let sent = bench.send().unwrap();
+        assert_eq!(sent.1.stamped().unwrap().base, 0);
+        bench.code(sent, ErrorCode::OutOfOrderSequenceNumber);
+        assert_eq!(bench.lost.len(), n);
+        bench.rest();
+    }
+    assert!(bench.send().is_none());
+}
+
+#[test]
 fn retries_bound_the_tries_and_what_may_be_written_is_told_so() {
     for (code, fate) in [
         (ErrorCode::NotEnoughReplicas, Fate::Failed),
