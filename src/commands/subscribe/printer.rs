@@ -130,7 +130,7 @@ impl RecordSink for Printer {
     }
 
     fn reached(&mut self, topic: &str, partition: i32, next: i64) {
-        self.positions.at(topic, partition).advance(next);
+        self.positions.at(topic, partition).rest(next);
     }
 
     fn assigned(&mut self, partitions: &[TopicPartition]) {

@@ -260,6 +260,11 @@ impl Fetcher {
             return self.change(at, id);
         }
         let text = format!("the broker sends no whole batch at offset {}", part.position);
+        if part.trouble.as_ref().is_some_and(|trouble| trouble.lasted(now) >= WHOLE_WITHIN) {
+            let text = format!("{part}: {text}, which claims {size} bytes");
+            let (tp, position) = (part.of.tp.clone(), part.position);
+            return self.end(id, Error::new(ErrorKind::BadRecord, text).with_record(tp, position));
+        }
         self.fail(id, &Fault { kind: ErrorKind::Other, text, is_unknown: false }, now);
     }
 
