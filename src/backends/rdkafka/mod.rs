@@ -5,6 +5,7 @@ mod errors;
 mod group;
 mod inspector;
 mod keeper;
+mod look;
 mod native;
 mod positions;
 mod publisher;

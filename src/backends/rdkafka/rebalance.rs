@@ -22,7 +22,7 @@ impl RdkafkaSubscriber {
         sink: &mut dyn RecordSink,
     ) -> Result<()> {
         let mut list = TopicPartitionList::with_capacity(parts.len());
-        let mut told = Vec::with_capacity(parts.len());
+        let (mut told, mut starts) = (Vec::with_capacity(parts.len()), Vec::with_capacity(parts.len()));
         for (topic, partition, offset) in parts {
             let tp = TopicPartition { topic: topic.as_str().into(), partition };
             let asked = self.group.as_mut().and_then(|g| g.first_start(&tp));
@@ -32,10 +32,11 @@ impl RdkafkaSubscriber {
             if let Some(queue) = self.client.partition_queue(&topic, partition) {
                 queue.forward(&self.data);
             }
+            starts.push((tp.clone(), start.to_raw().unwrap_or(offset)));
             told.push(tp);
         }
         self.put_back()?;
-        self.positions.assigned(&told);
+        self.positions.assigned(&starts);
         self.client.rebalance(Some(&list), event).map_err(|e| rebalance_failed(&e))?;
         if let Some(group) = &mut self.group {
             group.is_in = true;

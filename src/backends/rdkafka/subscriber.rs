@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use ::rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 
 use super::group::{Following, Group};
+use super::look::{Found, Look};
 use super::native::{Client, Code, Event, Fetched, Pushed, Queue, Role, Topic};
 use super::positions::{Positions, Slot};
 use super::revival::Revival;
@@ -29,6 +30,9 @@ const PROBE_WAIT: Duration = Duration::from_secs(5);
 /// How long until a question that may be answered later is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
+/// How often it is seen to that something comes of each partition.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// Levels of its log, as syslog numbers them.
 const LOG_ERROR: i32 = 3;
 const WARNING: i32 = 4;
@@ -48,6 +52,8 @@ pub(super) struct RdkafkaSubscriber {
     pub(super) positions: Positions,
     outage: Outage,
     stall: Stall,
+    look: Option<Look>,
+    looked: Instant,
     /// Records a poll may push (`max.poll.records`).
     most: usize,
     pub(super) settings: Settings,
@@ -130,6 +136,8 @@ pub(crate) fn open_subscriber(settings: &Settings, plan: &SubscribePlan) -> Resu
         group: None,
         positions: Positions::default(),
         outage: Outage::default(),
+        look: None,
+        looked: Instant::now(),
         stall: Stall { polled: Instant::now(), max_poll_interval: settings.duration(KeyId::MaxPollInterval) },
         most: usize::try_from(settings.int(KeyId::MaxPollRecords)).unwrap_or(usize::MAX),
         settings: settings.clone(),
@@ -271,6 +279,39 @@ impl RdkafkaSubscriber {
             (self.outage.since, self.outage.quiet) = (None, None);
         }
         Ok(())
+    }
+
+    /// Looks after partitions of which nothing comes, one at a time.
+    fn look(&mut self) -> Result<()> {
+        match self.look.as_mut().map(Look::turn) {
+            Some(Found::Nothing) => return Ok(()),
+            Some(Found::Fine) => self.look = None,
+            Some(Found::Flawed(error)) => {
+                self.look = None;
+                return Err(self.behind(error)?);
+            }
+            None if self.outage.since.is_some() || self.looked.elapsed() < LOOK_EVERY => return Ok(()),
+            None => {}
+        }
+        self.looked = Instant::now();
+        let client = &self.client;
+        let suspect = self.positions.suspect(|tp| client.known_end(&tp.topic, tp.partition));
+        self.look = suspect.and_then(|it| Look::begin(&self.settings, self.group.is_some(), it, &self.data));
+        Ok(())
+    }
+
+    /// Who polls again after this error goes on behind the record that it names.
+    fn behind(&mut self, error: Error) -> Result<Error> {
+        if let (Some((tp, offset)), Some(_)) = (error.record(), &self.group) {
+            let next = offset.saturating_add(1);
+            self.positions.passed(self.positions.slot(&tp.topic, tp.partition), next);
+            let mut list = TopicPartitionList::new();
+            add(&mut list, tp, Offset::Offset(next))?;
+            self.client
+                .seek(&list)
+                .map_err(|reason| Error::new(ErrorKind::Other, format!("{tp}: {reason}")))?;
+        }
+        Ok(error)
     }
 
     /// Of a partition of one's own choice something comes, and be it that it is at its end. librdkafka asks again and
@@ -415,8 +456,7 @@ impl Subscriber for RdkafkaSubscriber {
                 .consume_start(tp.partition, *offset, &data)
                 .map_err(|code| errors::error(code, tp.to_string()))?;
         }
-        let partitions: Vec<_> = starts.iter().map(|(tp, _)| tp.clone()).collect();
-        self.positions.assigned(&partitions);
+        self.positions.assigned(starts);
         self.outage.quiet = None;
         Ok(())
     }
@@ -453,6 +493,7 @@ impl Subscriber for RdkafkaSubscriber {
             sink.warn(STALLED);
         }
         self.serve_events(sink)?;
+        self.look()?;
         self.tell_entered(sink);
         let wait = if self.fetched.is_empty() { self.follow(wait, sink)? } else { Duration::ZERO };
         self.fetched.fill(&self.data, wait, self.most);
@@ -564,7 +605,8 @@ fn partition_error(topic: &str, partition: i32, offset: i64, code: Code, reason:
             };
             Error::new(ErrorKind::OffsetOutOfRange, format!("{place}: {what} (auto.offset.reset=none)"))
         }
-        ErrorKind::BadRecord => {
+        // What is not implemented is a format of records; what is too large came without end, and no record in it.
+        ErrorKind::BadRecord | ErrorKind::Unsupported | ErrorKind::TooLarge if offset >= 0 => {
             let tp = TopicPartition { topic: topic.into(), partition };
             Error::new(ErrorKind::BadRecord, format!("{place} at offset {offset}: {reason}"))
                 .with_record(tp, offset)

@@ -262,9 +262,10 @@ impl Fetcher {
         offset_of(&client, at, self.shared.cluster.config.request_timeout).await
     }
 
-    async fn take(&mut self, (records, high): Answer, room: Option<Room>) -> Result<(), Fault> {
+    async fn take(&mut self, (mut records, high): Answer, room: Option<Room>) -> Result<(), Fault> {
         self.fresh = false;
         self.recovered();
+        in_order(&mut records, self.position);
         let Some(last) = records.last() else { return self.nothing(high, room).await };
         self.position = last.offset + 1;
         let end = (self.position >= high).then_some(self.position);
@@ -478,6 +479,16 @@ fn given_up(assigned: &Assigned, fault: &Fault, lasted: Duration) -> Error {
     Error::new(kind, text).with_status(Status::Persistent)
 }
 
+/// Leaves the records that were asked for, each once; rskafka hands over whatever a broker sends.
+fn in_order(records: &mut Vec<RecordAndOffset>, from: i64) {
+    let mut next = from;
+    records.retain(|record| {
+        let is_next = record.offset >= next;
+        next = next.max(record.offset.saturating_add(1));
+        is_next
+    });
+}
+
 /// What the next fetch asks for: little at the end, more and more before it.
 fn next_size(size: i32, at_end: bool, max: i32) -> i32 {
     if at_end && size >= FETCH_MIN {
@@ -507,6 +518,22 @@ mod tests {
         assert_eq!(next_size(128 << 10, false, max), max);
         assert_eq!(next_size(max, true, max), FETCH_MIN);
         assert_eq!(next_size(FETCH_MIN, true, 1000), 1000);
+    }
+
+    #[test]
+    fn records_that_were_read_before_are_left_out() {
+        let record = |offset| RecordAndOffset {
+            record: ::rskafka::record::Record {
+                key: None,
+                value: None,
+                headers: Default::default(),
+                timestamp: Default::default(),
+            },
+            offset,
+        };
+        let mut records: Vec<_> = [3, 4, 5, 4, 7, 6, 7, 8].map(record).into();
+        in_order(&mut records, 4);
+        assert_eq!(records.iter().map(|record| record.offset).collect::<Vec<_>>(), [4, 5, 7, 8]);
     }
 
     #[test]
