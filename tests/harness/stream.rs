@@ -81,18 +81,19 @@ impl Stream {
         self.reader.until_stdout(|out| out.len() >= before + bytes);
     }
 
-    /// Waits until the publisher has told of an outage, if it is one that does, and checks when its first line came.
+    /// Waits until both have told of an outage, if they do, and checks when their first lines came.
     #[track_caller]
     pub(crate) fn tells_of_outage(&self, since: SystemTime, within: Duration) {
         if self.mode == Mode::Plain {
             return;
         }
-        let err =
-            self.publishing.run.until_stderr(|err| lines(err).any(|line| line["event"] == "disconnected"));
-        let told = lines(&err).next().unwrap();
-        let at = chrono::DateTime::parse_from_rfc3339(told["time"].as_str().unwrap()).unwrap();
-        let after = SystemTime::from(at).duration_since(since).unwrap_or_default();
-        assert!(after <= within, "told after {after:?}: {told}");
+        for run in [&self.publishing.run, &self.reader] {
+            let err = run.until_stderr(|err| lines(err).any(|line| line["event"] == "disconnected"));
+            let told = lines(&err).next().unwrap();
+            let at = chrono::DateTime::parse_from_rfc3339(told["time"].as_str().unwrap()).unwrap();
+            let after = SystemTime::from(at).duration_since(since).unwrap_or_default();
+            assert!(after <= within, "told after {after:?}: {told}");
+        }
     }
 
     /// Waits for the end: all is there, in order, and as often as it was written, which an idempotent library does once.
@@ -120,6 +121,13 @@ impl Stream {
         assert_eq!(seen.numbers(), (0..count).collect(), "lost\n{}", published.err());
         seen.in_order(library, mode);
         seen.doubled(library, &books);
+        if mode == Mode::Resilient {
+            let told: Vec<_> = lines(read.err().as_bytes()).map(|line| line["event"].clone()).collect();
+            let (ended, begun) = (told.iter().skip(1).step_by(2), told.iter().step_by(2));
+            assert!(begun.len() == ended.len(), "{}", read.err());
+            assert!(begun.clone().all(|event| event == "disconnected"), "{}", read.err());
+            assert!(ended.clone().all(|event| event == "reconnected"), "{}", read.err());
+        }
         for run in [&published, &read] {
             assert!(run.err().lines().count() <= LINES + 2 * outages, "{}", run.err());
         }

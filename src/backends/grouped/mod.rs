@@ -27,8 +27,8 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 use super::{
-    At, Error, ErrorKind, Offsets, Polled, RecordSink, Result, StartAt, Status, Subscriber, TopicPartition,
-    Topics, Waker, committed_or_said,
+    At, Error, ErrorKind, Notice, Offsets, Polled, RecordSink, Result, StartAt, Status, Subscriber,
+    TopicPartition, Topics, Waker, committed_or_said,
 };
 use crate::group::Ticket;
 use crate::settings::{KeyId, Settings};
@@ -64,6 +64,7 @@ pub(super) fn open(inner: Box<dyn Subscriber>, settings: &Settings) -> Result<Bo
         max_poll_interval: settings.duration(KeyId::MaxPollInterval),
         request_timeout: settings.duration(KeyId::RequestTimeout),
         is_reading: false,
+        is_lost: false,
         is_following: false,
     }))
 }
@@ -83,6 +84,8 @@ struct Grouped {
     request_timeout: Duration,
     /// Whether any partition is read.
     is_reading: bool,
+    /// Whether it was told that the coordinator cannot be reached.
+    is_lost: bool,
     /// Whether topics may come and go: those that match a pattern.
     is_following: bool,
 }
@@ -119,8 +122,16 @@ impl Grouped {
                 sink.revoked(&gone, true);
                 self.stop(&gone)?;
             }
-            Told::Trouble(_) if self.is_reading => {}
-            Told::Warn(text) | Told::Trouble(text) => sink.warn(&text),
+            Told::Trouble(notice) => {
+                let is_lost = matches!(notice, Notice::Lost { .. });
+                // The reading tells, too. What was told before is told to be over all the same.
+                let is_told = if is_lost { !self.is_reading } else { self.is_lost };
+                if is_told {
+                    sink.notice(&notice);
+                    self.is_lost = is_lost;
+                }
+            }
+            Told::Warn(text) => sink.warn(&text),
             Told::Failed(error) => return Err(error),
             Told::Left => {}
         }

@@ -1,6 +1,7 @@
 //! librdkafka behind the seam.
 
 mod config;
+mod contact;
 mod errors;
 mod group;
 mod inspector;

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::contact::{Contact, News};
 use super::native::{
     Client, Code, Event, Kept, Outbox, QUEUE_FULL, Queue, Report, Role, TIMESTAMP_ZERO, Topic,
 };
@@ -11,7 +12,7 @@ use super::revival::Revival;
 use super::split::Split;
 use super::{Health, TOPIC_WAIT, config, connect, errors, partitions_of, serve};
 use crate::backends::{
-    Error, ErrorKind, Fate, Log, Notice, PublishPlan, Publisher, ReportSink, Result, Waker,
+    Error, ErrorKind, Fate, Log, PublishPlan, Publisher, ReportSink, Result, Waker,
     too_large as larger_than_allowed, unknown_partition, unknown_topic,
 };
 use crate::record::{Batch, RecordRef};
@@ -157,39 +158,6 @@ fn transaction_error(what: &str, (code, reason): (Code, String)) -> Error {
 struct Carried {
     split: Split,
     transaction: Option<Transaction>,
-}
-
-/// Whether the brokers are there, as far as librdkafka tells: it says when the last one is gone, and never that
-/// one is back, which an acknowledgement shows.
-#[derive(Debug, Default)]
-struct Contact {
-    lost: Option<(Instant, SystemTime)>,
-    /// The trouble told last.
-    told: String,
-}
-
-/// What all brokers together are called.
-const ALL: &str = "the brokers";
-
-impl Contact {
-    /// Tells what has come up since the last time; `answered` if anything was acknowledged.
-    fn tell(&mut self, health: &mut Health, answered: bool, sink: &mut dyn ReportSink) {
-        let trouble = health.trouble.take().map(|trouble| super::plain_reason(&trouble));
-        if answered {
-            self.told.clear();
-        }
-        if answered && let Some((since, _)) = self.lost.take() {
-            sink.notice(&Notice::Back { place: ALL.to_owned(), after: since.elapsed() });
-        }
-        if std::mem::take(&mut health.all_down) && self.lost.is_none() {
-            self.lost = Some((Instant::now(), SystemTime::now()));
-            let why = trouble.unwrap_or_else(|| "no broker can be reached".to_owned());
-            sink.notice(&Notice::Lost { place: ALL.to_owned(), why });
-        } else if let Some(trouble) = trouble.filter(|trouble| self.lost.is_none() && *trouble != self.told) {
-            sink.warn(&trouble);
-            self.told = trouble;
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -396,7 +364,12 @@ impl Publisher for RdkafkaPublisher {
         self.resend(&mut tell);
         let answered = tell.delivered > 0;
         self.carried = tell.finish();
-        self.contact.tell(&mut self.health, answered, sink);
+        for news in self.contact.news(&mut self.health, answered) {
+            match news {
+                News::Notice(notice) => sink.notice(&notice),
+                News::Warning(text) => sink.warn(&text),
+            }
+        }
         if self.revival.is_due(self.contact.lost.is_some(), Instant::now()) {
             self.client.add_brokers(&self.bootstrap);
         }

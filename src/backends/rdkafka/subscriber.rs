@@ -2,12 +2,14 @@
 //! members through its balanced one. Either way records come over one queue, many a call.
 
 use std::collections::{BTreeSet, HashMap};
+use std::mem;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 
+use super::contact::{Contact, News};
 use super::group::{Following, Group};
 use super::look::{Found, Look};
 use super::native::{Client, Code, Event, Fetched, Pushed, Queue, Role, Topic};
@@ -30,6 +32,8 @@ const PROBE_WAIT: Duration = Duration::from_secs(5);
 /// How long until a question that may be answered later is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
+/// How often brokers that are gone are asked whether they are back.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 /// How often it is seen to that something comes of each partition.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -61,7 +65,7 @@ pub(super) struct RdkafkaSubscriber {
 }
 
 /// The time since which no broker has been reached.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Outage {
     health: Health,
     since: Option<Instant>,
@@ -71,10 +75,29 @@ struct Outage {
     garbled: Option<(Instant, String)>,
     /// Since when nothing at all has come.
     quiet: Option<Instant>,
+    /// Something came since the last round.
+    answered: bool,
+    contact: Contact,
+    /// When brokers that were lost were asked last.
+    asked: Instant,
     revival: Revival,
 }
 
 impl Outage {
+    fn none() -> Self {
+        Self {
+            health: Health::default(),
+            since: None,
+            gone: None,
+            garbled: None,
+            quiet: None,
+            answered: false,
+            contact: Contact::default(),
+            asked: Instant::now(),
+            revival: Revival::default(),
+        }
+    }
+
     /// Notes that a fetch was answered with what librdkafka cannot read, which it tells in its log alone, asking again
     /// and again; the user is told once.
     fn unreadable(&mut self, line: &str, sink: &mut dyn RecordSink) {
@@ -89,7 +112,7 @@ impl Outage {
 
     /// Something came of a topic.
     fn lives(&mut self, topic: &str) {
-        (self.since, self.garbled) = (None, None);
+        (self.since, self.garbled, self.answered) = (None, None, true);
         self.gone.take_if(|(gone, _)| **gone == *topic);
     }
 }
@@ -135,7 +158,7 @@ pub(crate) fn open_subscriber(settings: &Settings, plan: &SubscribePlan) -> Resu
         client,
         group: None,
         positions: Positions::default(),
-        outage: Outage::default(),
+        outage: Outage::none(),
         look: None,
         looked: Instant::now(),
         stall: Stall { polled: Instant::now(), max_poll_interval: settings.duration(KeyId::MaxPollInterval) },
@@ -261,11 +284,15 @@ impl RdkafkaSubscriber {
         if health.permanent.is_some() {
             return Err(health.error(&self.settings));
         }
-        if let Some(trouble) = health.trouble.take() {
-            if self.outage.since.is_none() {
-                sink.warn(&super::plain_reason(&trouble));
-            }
+        if health.trouble.is_some() || health.all_down {
             self.outage.since.get_or_insert_with(Instant::now);
+        }
+        let answered = mem::take(&mut self.outage.answered) || self.is_back();
+        for news in self.outage.contact.news(&mut self.outage.health, answered) {
+            match news {
+                News::Notice(notice) => sink.notice(&notice),
+                News::Warning(text) => sink.warn(&text),
+            }
         }
         let limit = self.settings.patience();
         if let Some((since, why)) = &self.outage.garbled
@@ -312,6 +339,20 @@ impl RdkafkaSubscriber {
                 .map_err(|reason| Error::new(ErrorKind::Other, format!("{tp}: {reason}")))?;
         }
         Ok(error)
+    }
+
+    /// Where nothing is written nothing tells that brokers which were lost are back: they are asked.
+    fn is_back(&mut self) -> bool {
+        if self.outage.contact.lost.is_none() || self.outage.asked.elapsed() < ASK_EVERY {
+            return false;
+        }
+        self.outage.asked = Instant::now();
+        let topic = self.topics.values().next();
+        let is_back = self.client.metadata(topic, ASK_AGAIN).is_ok();
+        if is_back {
+            (self.outage.since, self.outage.quiet) = (None, None);
+        }
+        is_back
     }
 
     /// Of a partition of one's own choice something comes, and be it that it is at its end. librdkafka asks again and
@@ -392,7 +433,7 @@ impl RdkafkaSubscriber {
             }
         });
         if records > 0 {
-            (outage.since, outage.garbled) = (None, None);
+            (outage.since, outage.garbled, outage.answered) = (None, None, true);
         }
         failed.map_or(Ok(records), Err)
     }
@@ -505,9 +546,9 @@ impl Subscriber for RdkafkaSubscriber {
         if self.fetched.is_empty() {
             self.check_progress()?;
         } else {
-            (self.outage.quiet, self.outage.health.all_down) = (None, false);
+            self.outage.quiet = None;
         }
-        if self.outage.revival.is_due(self.outage.health.all_down, Instant::now()) {
+        if self.outage.revival.is_due(self.outage.contact.lost.is_some(), Instant::now()) {
             self.client.add_brokers(&self.settings.bootstrap());
         }
         let records = self.push(sink)?;

@@ -1,0 +1,86 @@
+//! Whether the brokers are there, as far as librdkafka tells: it says when the last one is gone, and never that one is
+//! back, which an answer shows.
+
+use std::mem;
+use std::time::{Instant, SystemTime};
+
+use super::{Health, plain_reason};
+use crate::backends::Notice;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Contact {
+    /// Since when they are gone.
+    pub(super) lost: Option<(Instant, SystemTime)>,
+    /// The trouble told last.
+    told: String,
+}
+
+/// What is to be told.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum News {
+    Notice(Notice),
+    Warning(String),
+}
+
+/// What all brokers together are called.
+const ALL: &str = "the brokers";
+
+impl Contact {
+    /// What has come up since the last time; `answered` if anything was answered.
+    pub(super) fn news(&mut self, health: &mut Health, answered: bool) -> impl Iterator<Item = News> + use<> {
+        let trouble = health.trouble.take().map(|trouble| plain_reason(&trouble));
+        let back = self
+            .lost
+            .take_if(|_| answered)
+            .map(|(since, _)| News::Notice(Notice::Back { place: ALL.to_owned(), after: since.elapsed() }));
+        if answered {
+            self.told.clear();
+        }
+        let is_new = |told: &str| trouble.as_ref().is_some_and(|trouble| trouble != told);
+        let other = if mem::take(&mut health.all_down) && self.lost.is_none() {
+            self.lost = Some((Instant::now(), SystemTime::now()));
+            let why = trouble.unwrap_or_else(|| "no broker can be reached".to_owned());
+            Some(News::Notice(Notice::Lost { place: ALL.to_owned(), why }))
+        } else if self.lost.is_none() && is_new(&self.told) {
+            self.told = trouble.unwrap_or_default();
+            Some(News::Warning(self.told.clone()))
+        } else {
+            None
+        };
+        back.into_iter().chain(other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(contact: &mut Contact, trouble: Option<&str>, all_down: bool, answered: bool) -> Vec<String> {
+        let mut health = Health { trouble: trouble.map(str::to_owned), all_down, ..Health::default() };
+        let word = |news| match news {
+            News::Notice(Notice::Lost { why, .. }) => format!("lost: {why}"),
+            News::Notice(notice) => notice.to_string().split(" after").next().unwrap_or_default().to_owned(),
+            News::Warning(text) => text,
+        };
+        contact.news(&mut health, answered).map(word).collect()
+    }
+
+    #[test]
+    fn all_brokers_gone_is_told_once_and_their_return_when_something_is_answered() {
+        let mut contact = Contact::default();
+        assert_eq!(told(&mut contact, Some("refused"), true, false), ["lost: refused"]);
+        assert!(told(&mut contact, Some("refused again"), true, false).is_empty());
+        assert_eq!(told(&mut contact, None, false, true), ["the brokers is back"]);
+        assert!(told(&mut contact, None, false, true).is_empty());
+    }
+
+    #[test]
+    fn trouble_with_one_of_them_is_told_once_until_something_is_answered() {
+        let mut contact = Contact::default();
+        assert_eq!(told(&mut contact, Some("refused"), false, false), ["refused"]);
+        assert!(told(&mut contact, Some("refused"), false, false).is_empty());
+        assert!(told(&mut contact, None, false, true).is_empty());
+        assert_eq!(told(&mut contact, Some("refused"), false, false), ["refused"]);
+    }
+}
