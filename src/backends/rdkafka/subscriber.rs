@@ -32,8 +32,9 @@ const PROBE_WAIT: Duration = Duration::from_secs(5);
 /// How long until a question that may be answered later is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
-/// How often brokers that are gone are asked whether they are back.
+/// How often brokers are asked whether they are there, and how long for an answer.
 const ASK_EVERY: Duration = Duration::from_secs(1);
+const ASK_WAIT: Duration = Duration::from_millis(500);
 /// How often it is seen to that something comes of each partition.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -287,7 +288,7 @@ impl RdkafkaSubscriber {
         if health.trouble.is_some() || health.all_down {
             self.outage.since.get_or_insert_with(Instant::now);
         }
-        let answered = mem::take(&mut self.outage.answered) || self.is_back();
+        let answered = mem::take(&mut self.outage.answered) | self.ask();
         for news in self.outage.contact.news(&mut self.outage.health, answered) {
             match news {
                 News::Notice(notice) => sink.notice(&notice),
@@ -341,18 +342,22 @@ impl RdkafkaSubscriber {
         Ok(error)
     }
 
-    /// Where nothing is written nothing tells that brokers which were lost are back: they are asked.
-    fn is_back(&mut self) -> bool {
-        if self.outage.contact.lost.is_none() || self.outage.asked.elapsed() < ASK_EVERY {
+    /// Asks whether any broker is there, when there is reason to: trouble with one may be trouble with all, of which
+    /// librdkafka tells later; and where nothing is written nothing tells that they are back. Whether one answered.
+    fn ask(&mut self) -> bool {
+        let Outage { contact, health, .. } = &mut self.outage;
+        let is_lost = contact.lost.is_some();
+        let is_in_doubt = health.trouble.is_some() && !health.all_down;
+        if !(is_lost || is_in_doubt) || self.outage.asked.elapsed() < ASK_EVERY {
             return false;
         }
         self.outage.asked = Instant::now();
-        let topic = self.topics.values().next();
-        let is_back = self.client.metadata(topic, ASK_AGAIN).is_ok();
-        if is_back {
+        let is_there = self.client.metadata(self.topics.values().next(), ASK_WAIT).is_ok();
+        self.outage.health.all_down |= !is_there;
+        if is_lost && is_there {
             (self.outage.since, self.outage.quiet) = (None, None);
         }
-        is_back
+        is_lost && is_there
     }
 
     /// Of a partition of one's own choice something comes, and be it that it is at its end. librdkafka asks again and

@@ -448,7 +448,8 @@ impl Fetcher {
         let (tries, since, lasted) = (trouble.tries, trouble.since, trouble.since.elapsed());
         let gone = trouble.gone(fault.class == Class::UnknownTopic);
         // A leader that moves is no trouble worth a line.
-        if lasted >= TROUBLE_SHOWN {
+        // What had no answer in time has lasted already.
+        if lasted >= TROUBLE_SHOWN || fault.kind == ErrorKind::TimedOut {
             self.shared.lost(&self.assigned, since, &fault.message);
         }
         if gone {

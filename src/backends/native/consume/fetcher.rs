@@ -384,7 +384,9 @@ impl Fetcher {
             Verdict::Again => {
                 let pause = trouble.pause(pause);
                 // What is unknown is not tried for long.
-                if self.warned.is_none() && !fault.is_unknown && lasted >= TROUBLE_SHOWN {
+                // What had no answer in time has lasted already.
+                let has_lasted = lasted >= TROUBLE_SHOWN || fault.kind == ErrorKind::TimedOut;
+                if self.warned.is_none() && !fault.is_unknown && has_lasted {
                     let (place, why) = (part.to_string(), format!("{part}: {}", fault.text));
                     self.warned = Some((place.clone(), now.checked_sub(lasted).unwrap_or(now)));
                     self.told.push(Told::Notice(Notice::Lost { place, why }));
