@@ -8,6 +8,7 @@ mod inspector;
 mod keeper;
 mod look;
 mod native;
+mod outage;
 mod positions;
 mod publisher;
 mod rebalance;

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use ::rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 
-use super::contact::{Contact, News};
+use super::contact::News;
 use super::group::{Following, Group};
 use super::look::{Found, Look};
 use super::native::{Client, Code, Event, Fetched, Pushed, Queue, Role, Topic};
+use super::outage::Outage;
 use super::positions::{Positions, Slot};
-use super::revival::Revival;
-use super::{Health, UNKNOWN_TOPIC_OR_PART, config, connect, errors, partitions_of, serve};
+use super::{UNKNOWN_TOPIC_OR_PART, config, connect, errors, partitions_of, serve};
 use crate::backends::{
     At, Error, ErrorKind, Log, Offsets, Polled, RecordSink, Result, StartAt, Status, SubscribePlan,
     Subscriber, TopicPartition, Topics, Waker, pattern_takes, unknown_topic,
@@ -63,59 +63,6 @@ pub(super) struct RdkafkaSubscriber {
     most: usize,
     pub(super) settings: Settings,
     log: Log,
-}
-
-/// The time since which no broker has been reached.
-#[derive(Debug)]
-struct Outage {
-    health: Health,
-    since: Option<Instant>,
-    /// A topic that brokers do not know any more, and since when.
-    gone: Option<(Arc<str>, Instant)>,
-    /// Since when answers have come that cannot be read, and what is wrong with them.
-    garbled: Option<(Instant, String)>,
-    /// Since when nothing at all has come.
-    quiet: Option<Instant>,
-    /// Something came since the last round.
-    answered: bool,
-    contact: Contact,
-    /// When brokers that were lost were asked last.
-    asked: Instant,
-    revival: Revival,
-}
-
-impl Outage {
-    fn none() -> Self {
-        Self {
-            health: Health::default(),
-            since: None,
-            gone: None,
-            garbled: None,
-            quiet: None,
-            answered: false,
-            contact: Contact::default(),
-            asked: Instant::now(),
-            revival: Revival::default(),
-        }
-    }
-
-    /// Notes that a fetch was answered with what librdkafka cannot read, which it tells in its log alone, asking again
-    /// and again; the user is told once.
-    fn unreadable(&mut self, line: &str, sink: &mut dyn RecordSink) {
-        if self.garbled.is_none()
-            && let Some(why) = was_unreadable(line)
-        {
-            let why = format!("a broker's answer to Fetch cannot be read ({why})");
-            sink.warn(&format!("{why}; trying again"));
-            self.garbled = Some((Instant::now(), why));
-        }
-    }
-
-    /// Something came of a topic.
-    fn lives(&mut self, topic: &str) {
-        (self.since, self.garbled, self.answered) = (None, None, true);
-        self.gone.take_if(|(gone, _)| **gone == *topic);
-    }
 }
 
 /// Polls that come too late for a group. Who notices first differs, librdkafka (which looks twice a second) or the
@@ -617,15 +564,6 @@ fn was_reset(line: &str) -> Option<String> {
     ))
 }
 
-/// What librdkafka's error of an answer to a fetch says: `PROTOUFLOW: [thrd:..]: ..: Protocol read buffer underflow for
-/// Fetch v11 at 45/110 (function:line): ...`, or `PROTOERR: ...: Protocol parse failure for Fetch v11 at ...`.
-fn was_unreadable(line: &str) -> Option<&str> {
-    let is_error = line.starts_with("PROTOUFLOW: ") || line.starts_with("PROTOERR: ");
-    let (_, why) = line.split_once(": Protocol ").filter(|_| is_error)?;
-    let (what, rest) = why.split_once(" for Fetch ")?;
-    rest.contains(" at ").then_some(what)
-}
-
 pub(super) fn add(list: &mut TopicPartitionList, tp: &TopicPartition, offset: Offset) -> Result<()> {
     list.add_partition_offset(&tp.topic, tp.partition, offset)
         .map_err(|e| Error::new(ErrorKind::Other, format!("{tp}: {e}")))
@@ -675,16 +613,5 @@ mod tests {
         let told = "t[0]: there is no offset 5: reading from its end (auto.offset.reset=latest)";
         assert_eq!(was_reset(line).as_deref(), Some(told));
         assert_eq!(was_reset("FAIL: t [0]: no"), None);
-    }
-
-    #[test]
-    fn an_answer_that_cannot_be_read_is_told_from_its_log() {
-        let line = "PROTOUFLOW: [thrd:127.0.0.1:1/1]: 127.0.0.1:1/1: Protocol read buffer underflow for Fetch v11 at \
-                    45/110 (rd_kafka_fetch_reply_handle:820): expected 2 bytes > 1 remaining bytes";
-        assert_eq!(was_unreadable(line), Some("read buffer underflow"));
-        let line = "PROTOERR: [thrd:a:1/1]: a:1/1: Protocol parse failure for Fetch v11 at 45/110 (f:1) (incorrect ...)";
-        assert_eq!(was_unreadable(line), Some("parse failure"));
-        assert_eq!(was_unreadable(&line.replace("Fetch", "Metadata")), None);
-        assert_eq!(was_unreadable("FAIL: Protocol parse failure for Fetch v11 at"), None);
     }
 }
