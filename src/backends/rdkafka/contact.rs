@@ -42,7 +42,8 @@ impl Contact {
             self.lost = Some((Instant::now(), SystemTime::now()));
             let why = trouble.unwrap_or_else(|| "no broker can be reached".to_owned());
             Some(News::Notice(Notice::Lost { place: ALL.to_owned(), why }))
-        } else if self.lost.is_none() && is_new(&self.told) {
+            // What was noted before they were back is over, too.
+        } else if self.lost.is_none() && back.is_none() && is_new(&self.told) {
             self.told = trouble.unwrap_or_default();
             Some(News::Warning(self.told.clone()))
         } else {
@@ -71,7 +72,7 @@ mod tests {
         let mut contact = Contact::default();
         assert_eq!(told(&mut contact, Some("refused"), true, false), ["lost: refused"]);
         assert!(told(&mut contact, Some("refused again"), true, false).is_empty());
-        assert_eq!(told(&mut contact, None, false, true), ["the brokers is back"]);
+        assert_eq!(told(&mut contact, Some("reset"), false, true), ["the brokers is back"]);
         assert!(told(&mut contact, None, false, true).is_empty());
     }
 
