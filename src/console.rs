@@ -67,7 +67,7 @@ pub fn verbosity() -> i8 {
 
 /// An error line.
 pub fn error(message: impl Display) {
-    line(Level::Error, &message, None);
+    line(Level::Error, &message, Some(("error", json!({}))));
 }
 
 /// A line about something that happened: `name` and `fields` are for programs, `message` for people. Warnings

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use kps::cli::{Parsed, parse};
+use kps::cli::{Parsed, asks_for_json, parse};
 use kps::commands::{Exit, run};
 use kps::console;
 
@@ -13,7 +13,8 @@ use kps::console;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let exit = match parse(std::env::args_os()) {
+    let typed: Vec<_> = std::env::args_os().collect();
+    let exit = match parse(typed.clone()) {
         Parsed::Run(cli) => run(&cli),
         Parsed::Print(text) => {
             // A closed pipe is no error: `kps --help | head -1`.
@@ -21,6 +22,9 @@ fn main() -> ExitCode {
             Exit::Done
         }
         Parsed::Wrong(line) => {
+            if asks_for_json(&typed) {
+                console::write_json();
+            }
             console::error(line);
             Exit::Usage
         }

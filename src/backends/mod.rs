@@ -278,7 +278,9 @@ pub trait RecordSink {
     /// records whose output was written. With `lost`, they are gone already and nothing can be
     /// committed.
     fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) -> Offsets;
-    /// Something to tell the user, once, as one warning line (an offset reset, a broker gone).
+    /// The connection to the brokers has changed.
+    fn notice(&mut self, notice: &Notice);
+    /// Something to tell the user, once, as one warning line (an offset reset).
     fn warn(&mut self, message: &str);
 }
 

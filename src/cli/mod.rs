@@ -615,6 +615,14 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Parsed {
     }
 }
 
+/// True when `--log-format json` is among the words of a command line that is wrong.
+pub fn asks_for_json(typed: &[OsString]) -> bool {
+    let words = typed.iter().map(|word| word.to_string_lossy()).take_while(|word| *word != "--");
+    let words: Vec<_> =
+        words.flat_map(|word| word.split('=').map(str::to_lowercase).collect::<Vec<_>>()).collect();
+    words.windows(2).any(|pair| pair == ["--log-format", "json"])
+}
+
 /// clap's several lines as one: what is wrong, the tips, and where to read more.
 fn one_line(rendered: &str) -> String {
     let text = rendered.split("\n\nUsage:").next().unwrap_or(rendered);
@@ -653,6 +661,15 @@ mod tests {
         assert!(line.contains("--no-such") && !line.contains('\n'), "{line}");
         let line = wrong(&["kps", "publish", "t", "-p", "x"]);
         assert!(line.contains("'x'") && line.contains("--partition"), "{line}");
+    }
+
+    #[test]
+    fn who_reads_json_reads_usage_errors_as_json() {
+        let asks = |line: &str| asks_for_json(&line.split(' ').map(Into::into).collect::<Vec<_>>());
+        assert!(asks("kps publish t --log-format json --no-such"));
+        assert!(asks("kps --log-format=JSON"));
+        assert!(!asks("kps publish t --log-format text") && !asks("kps publish json"));
+        assert!(!asks("kps broker -- x --log-format json"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use crate::backends::{Offsets, RecordSink, TopicPartition};
+use crate::backends::{Notice, Offsets, RecordSink, TopicPartition};
 use crate::record::{ByPartition, RecordRef};
 
 /// Partitions that are read, and the next offset of each.
@@ -60,6 +60,8 @@ pub(super) struct Watching<'a> {
     pub(super) places: &'a mut Places,
     /// Anything came: brokers are there.
     pub(super) lives: bool,
+    /// What the library has told of its connections.
+    pub(super) notices: Vec<Notice>,
 }
 
 impl RecordSink for Watching<'_> {
@@ -82,6 +84,10 @@ impl RecordSink for Watching<'_> {
 
     fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) -> Offsets {
         self.sink.revoked(partitions, lost)
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        self.notices.push(notice.clone());
     }
 
     fn warn(&mut self, message: &str) {

@@ -191,6 +191,25 @@ impl ResilientSubscriber {
         self.failed(error)
     }
 
+    /// What came of a library that reads.
+    fn heard(&mut self, lives: bool, notices: Vec<Notice>) {
+        let now = self.now();
+        if lives {
+            self.lived = now;
+            self.contact.succeeded(now);
+        }
+        for notice in notices {
+            let notice = match notice {
+                Notice::Lost { place, why } => self.contact.lost(&place, &why, now),
+                Notice::Back { place, .. } | Notice::Replaced { place } => {
+                    self.contact.back(&place, None, now)
+                }
+                other => Some(other),
+            };
+            self.told(notice);
+        }
+    }
+
     /// One round without a library.
     fn go_on(&mut self, wait: Duration) -> Result<Polled> {
         if self.now() < self.due {
@@ -256,14 +275,15 @@ impl Subscriber for ResilientSubscriber {
     }
 
     fn poll(&mut self, wait: Duration, sink: &mut dyn RecordSink) -> Result<Polled> {
+        let now = self.now();
         let Some(library) = &mut self.inner else { return self.go_on(wait) };
-        let mut watching = Watching { sink, places: &mut self.places, lives: false };
+        let wait = self.contact.due().map_or(wait, |at| wait.min(at.saturating_duration_since(now)));
+        let mut watching = Watching { sink, places: &mut self.places, lives: false, notices: Vec::new() };
         let polled = library.poll(wait, &mut watching);
-        if watching.lives {
-            self.lived = (self.clock)();
-        }
+        let Watching { lives, notices, .. } = watching;
+        self.heard(lives, notices);
         match polled {
-            Ok(polled) => Ok(polled),
+            Ok(polled) => self.tick().map(|()| polled),
             Err(error) => {
                 self.stopped(error, sink)?;
                 Ok(Polled { records: 0, idle: true })
@@ -273,8 +293,8 @@ impl Subscriber for ResilientSubscriber {
 
     fn commit(&mut self, offsets: &Offsets) -> Result<()> {
         match &mut self.inner {
-            Some(library) => library.commit(offsets),
-            None => Err(Error::new(ErrorKind::Later, "committing offsets: disconnected")),
+            Some(library) if !self.contact.is_out() => library.commit(offsets),
+            _ => Err(Error::new(ErrorKind::Later, "committing offsets: disconnected")),
         }
     }
 

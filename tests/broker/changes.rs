@@ -1,10 +1,13 @@
 //! Topics that change while they are published to or read: deleted, created again, given more partitions.
+use std::time::Duration;
+
 use rustix::process::Signal;
 use serde_json::json;
 
 use crate::harness::app::{Kps, Library};
 use crate::harness::kafka::{Kafka, Record};
 use crate::harness::process::Running;
+use crate::harness::proxy::Weather;
 use crate::{Ctx, PerLibrary};
 
 pub(crate) const TRIALS: &[PerLibrary] = &[
@@ -13,6 +16,10 @@ pub(crate) const TRIALS: &[PerLibrary] = &[
     (
         "changes::a_topic_created_again_is_read_from_its_beginning",
         a_topic_created_again_is_read_from_its_beginning,
+    ),
+    (
+        "changes::a_topic_created_again_shorter_is_read_to_its_end",
+        a_topic_created_again_shorter_is_read_to_its_end,
     ),
     ("changes::a_topic_created_again_is_published_to", a_topic_created_again_is_published_to),
     (
@@ -79,6 +86,35 @@ fn a_topic_created_again_is_read_from_its_beginning(ctx: &Ctx, library: Library)
     reader.until_stdout(|out| out.ends_with(b"e\n"));
     reader.signal(Signal::TERM);
     reader.wait().code(143).prints("a\nb\nc\nd\ne\n");
+}
+
+/// Of a topic that is read one by one.
+const BATCHES: usize = 30;
+
+/// What is noted at the start as the end is never reached, with a group or without. Little comes at a time, so that the
+/// topic goes while it is being read.
+fn a_topic_created_again_shorter_is_read_to_its_end(ctx: &Ctx, library: Library) {
+    let (proxy, kafka) = Kafka::start_behind_proxy(ctx.kind);
+    for group in [None, Some("shorter")] {
+        let topic = kafka.topic("shorter", 1);
+        // A batch is never sent in part.
+        (0..BATCHES).for_each(|_| lines(&kafka, &topic, &["x"; 3]));
+        let reader = Kps::subscribe(&kafka, library, &topic).args(["--exit"]);
+        let reader = reader.args(["-X", "auto.offset.reset=earliest", "-X", "max.partition.fetch.bytes=100"]);
+        let reader = reader.args(group.into_iter().flat_map(|group| ["-g", group]));
+        proxy.turn(Weather::Late(Duration::from_millis(300)));
+        let reader = reader.spawn();
+        reader.until_stdout(|out| !out.is_empty());
+        create_again(&kafka, &topic);
+        lines(&kafka, &topic, &["d", "e"]);
+        proxy.turn(Weather::Clear);
+        let output = reader.wait_with_open_stdin().ok();
+        // Of the new one there is as much as there was when it was looked at.
+        let text = output.text();
+        let (old, new) = text.split_at(text.rfind('x').unwrap() + 2);
+        assert!("d\ne\n".starts_with(new), "{output}");
+        assert!(old.len() < BATCHES * 6, "it was read before it was deleted: {output}");
+    }
 }
 
 fn a_topic_created_again_is_published_to(ctx: &Ctx, library: Library) {

@@ -79,10 +79,11 @@ fn what_does_not_go_together_is_told_with_both_places() {
 #[test]
 fn lines_for_programs_are_objects() {
     let run = |args: &[&str]| Kps::new(["publish", "t", "--log-format", "json"]).args(args).run();
-    for output in [run(&["-X", "nonsense=1"]).code(2), run(&["-X", "acks"]).code(2)] {
+    let wrong = [&["-X", "nonsense=1"][..], &["-X", "acks"], &["--no-such"], &["-p", "x"]];
+    for output in wrong.map(|args| run(args).code(2)) {
         for line in output.err().lines() {
             let object: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
-            assert_eq!(object["level"], "error", "{line}");
+            assert_eq!((&object["level"], &object["event"]), (&"error".into(), &"error".into()), "{line}");
             assert!(object["message"].is_string() && object["time"].is_string(), "{line}");
         }
     }

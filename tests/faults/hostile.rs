@@ -2,7 +2,7 @@
 //! has come to its senses; it never takes memory for a claim.
 use std::panic::resume_unwind;
 use std::thread::{self, ScopedJoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -17,6 +17,8 @@ use crate::harness::unique;
 const MOST_MEMORY: u64 = 200 << 20;
 /// The settings here allow 6 s for a record and 3 s for a connection; the rest is for a busy machine.
 const IN_TIME: Duration = Duration::from_secs(15);
+/// Bad data is named so much later at most, with nothing but the defaults.
+const NAMED_WITHIN: Duration = Duration::from_secs(10);
 /// Lines of errors: that of the record and that of the run, with what may be said of retries in between.
 const LINES: usize = 8;
 
@@ -96,6 +98,28 @@ pub(crate) fn is_survived(malice: Malice, library: Library) {
     }
     for output in [&writer, &reader] {
         assert!(output.elapsed < IN_TIME, "{output}");
+    }
+}
+
+/// A batch that claims to be longer than it is ends the reading in time, in a group or not, though another partition
+/// is well: what comes before it is printed once, and the error says where it stands.
+pub(crate) fn a_batch_that_is_cut_off_is_named(library: Library) {
+    let hostile = Hostile::start();
+    let (kafka, own) = Kafka::start_behind(Kind::Embedded, hostile.address());
+    hostile.lead_to(own);
+    for group in [&["-g", "g", "-X", "auto.offset.reset=earliest"][..], &[]] {
+        let topic = kafka.topic("cut-off", 2);
+        let publish = |records: &[Record]| kafka.produce(&topic, records, json!({}));
+        publish(&[Record::of("well").to(1), Record::of("a").to(0)]);
+        let reader = Kps::subscribe(&kafka, library, &topic).args(group).args(["-f", r"%p %o %s\n"]).spawn();
+        reader.until_stdout(|out| out.len() == "1 0 well\n0 0 a\n".len());
+        hostile.turn(Some(Malice::Absurd(Count::BatchBytes)));
+        publish(&[Record::of("b").to(0)]);
+        let since = Instant::now();
+        let output = reader.wait_with_open_stdin().code(7).says(&format!("{topic}[0]")).says("at offset 1");
+        assert!(since.elapsed() < NAMED_WITHIN, "{output}");
+        assert_eq!(output.sorted_lines(), ["0 0 a", "1 0 well"], "{output}");
+        hostile.turn(None);
     }
 }
 

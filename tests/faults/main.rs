@@ -54,6 +54,11 @@ fn trials() -> Vec<Trial> {
             }
         }
         #[cfg(feature = "broker")]
+        add(
+            format!("hostile::{}::a_batch_that_is_cut_off_is_named", library.name()),
+            Box::new(move || hostile::a_batch_that_is_cut_off_is_named(library)),
+        );
+        #[cfg(feature = "broker")]
         for (name, malice) in hostile::all() {
             let name = format!("hostile::{}::{name}", library.name());
             add(name, Box::new(move || hostile::is_survived(malice, library)));

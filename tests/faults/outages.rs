@@ -1,17 +1,22 @@
 //! A broker that dies and comes back, and one that stands still.
+use std::collections::BTreeMap;
+use std::iter;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::Signal;
 
 use crate::OnBroker;
-use crate::harness::app::Library;
+use crate::harness::app::{Kps, Library};
 use crate::harness::kafka::{Kafka, Kind};
+use crate::harness::process::Running;
 use crate::harness::stream::{HEARS_AFTER, Load, Mode, Publishing, Stream};
+use crate::harness::unique;
 
 pub(crate) const TRIALS: &[OnBroker] = &[
     ("a_broker_stands_still_for_20_s", a_broker_stands_still),
     ("a_broker_is_killed_and_comes_back", a_broker_is_killed_and_comes_back),
+    ("a_group_outlives_its_only_broker", a_group_outlives_its_only_broker),
 ];
 
 /// How long silence lasts.
@@ -55,6 +60,82 @@ fn a_broker_is_killed_and_comes_back(kind: Kind, library: Library) {
     end_well(streams, &second, PARTITIONS as usize);
 }
 
+/// A member of a group, which has committed something.
+struct Member {
+    mode: Mode,
+    topic: String,
+    group: String,
+    run: Running,
+    publishing: Publishing,
+    committed: Vec<i64>,
+}
+
+impl Member {
+    fn start(kafka: &Kafka, library: Library, mode: Mode) -> Self {
+        let (topic, group) = (kafka.topic("faults", PARTITIONS), unique("group"));
+        let run = Kps::subscribe(kafka, library, &topic).args(["-g", &group, "-f", r"%p %o\n"]);
+        let run = run.args(["-X", "auto.offset.reset=earliest", "-X", "auto.commit.interval.ms=500"]);
+        let run = run.args(mode.args()).spawn();
+        let publishing = Publishing::start(kafka, library, &topic, mode, &[], Load::default());
+        Self { mode, topic, group, run, publishing, committed: Vec::new() }
+    }
+
+    /// Waits until it has committed something of each partition.
+    fn commits(&mut self, kafka: &Kafka) {
+        let of = |partition| kafka.committed(&self.group, &self.topic, partition).unwrap_or(0);
+        let all = || (0..PARTITIONS).map(of).collect::<Vec<_>>();
+        self.committed = iter::repeat_with(all).find(|all| all.iter().all(|offset| *offset > 0)).unwrap();
+    }
+
+    fn goes_on(&self) {
+        let before = self.run.stdout_so_far().len();
+        self.run.until_stdout(|out| out.len() >= before + SOME);
+    }
+
+    /// All there is was read and is committed at the end, and nothing twice that had been committed.
+    fn ends_well(self, kafka: &Kafka) {
+        let Self { mode, topic, group, run, publishing, committed } = self;
+        publishing.ends_whole();
+        let ends = kafka.end_offsets(&topic);
+        let written = ends.iter().sum::<i64>() as usize;
+        run.until_stdout(|out| {
+            memchr::memchr_iter(b'\n', out).count() >= written && times(out).len() == written
+        });
+        run.signal(Signal::TERM);
+        let read = run.wait().code(143);
+        for ((partition, offset), times) in times(read.text().as_bytes()) {
+            assert!(times == 1 || offset >= committed[partition], "{partition} {offset}\n{}", read.err());
+        }
+        let last = (0..PARTITIONS).map(|partition| kafka.committed(&group, &topic, partition));
+        assert_eq!(last.collect::<Option<Vec<_>>>(), Some(ends), "{}", read.err());
+        mode.tells_in_turn(&read);
+    }
+}
+
+/// How often each record was read, by partition and offset.
+fn times(out: &[u8]) -> BTreeMap<(usize, i64), usize> {
+    let place = |line: &str| line.split_once(' ').map(|(p, o)| Some((p.parse().ok()?, o.parse().ok()?)));
+    let mut times = BTreeMap::new();
+    for line in String::from_utf8_lossy(out).split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'))
+    {
+        *times.entry(place(line).flatten().unwrap()).or_default() += 1;
+    }
+    times
+}
+
+fn a_group_outlives_its_only_broker(kind: Kind, library: Library) {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Kafka::start_apart(kind, dir.path(), None);
+    let address = first.address().to_owned();
+    let mut members = Mode::ALL.map(|mode| Member::start(&first, library, mode));
+    members.iter().for_each(Member::goes_on);
+    members.iter_mut().for_each(|member| member.commits(&first));
+    first.kill();
+    let second = Kafka::start_apart(kind, dir.path(), Some(&address));
+    members.iter().for_each(Member::goes_on);
+    members.into_iter().for_each(|member| member.ends_well(&second));
+}
+
 fn a_broker_stands_still(kind: Kind, library: Library) {
     let dir = tempfile::tempdir().unwrap();
     let kafka = Kafka::start_apart(kind, dir.path(), None);
@@ -86,7 +167,8 @@ pub(crate) fn is_outwaited(kafka: &Kafka, library: Library, silence: impl Fn(boo
     // The first to be late ends the reading; what was read last has its 6 s, too.
     let hurried = hurried.ends_short(&brief, 4);
     assert!(begun.elapsed() < Duration::from_secs(15), "{}", hurried.output);
-    streams.iter().for_each(|stream| stream.tells_of_outage(since, HEARS_AFTER + 2 * SEEN_WITHIN));
+    // librdkafka adds `fetch.max.wait.ms` to the time of a fetch, and kps asks whether any broker is there.
+    streams.iter().for_each(|stream| stream.tells_of_outage(since, HEARS_AFTER + 3 * SEEN_WITHIN));
     // Here the length of an outage is what is tried.
     thread::sleep(SILENCE.saturating_sub(begun.elapsed()));
     silence(false);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::OnBroker;
 use crate::harness::app::Library;
 use crate::harness::kafka::{Kafka, Kind};
-use crate::harness::proxy::{Proxy, Weather};
+use crate::harness::proxy::Weather;
 use crate::harness::stream::{Load, Mode, Stream};
 use crate::outages::{end_well, go_on, is_outwaited, streams};
 
@@ -20,21 +20,14 @@ pub(crate) const TRIALS: &[OnBroker] = &[
 /// How long connections are cut.
 const STORM: Duration = Duration::from_secs(8);
 
-fn start(kind: Kind) -> (Proxy, Kafka) {
-    let proxy = Proxy::start();
-    let (kafka, own) = Kafka::start_behind(kind, proxy.address());
-    proxy.lead_to(own);
-    (proxy, kafka)
-}
-
 fn a_black_hole(kind: Kind, library: Library) {
-    let (proxy, kafka) = start(kind);
+    let (proxy, kafka) = Kafka::start_behind_proxy(kind);
     let silence = |is_on| proxy.turn(if is_on { Weather::BlackHole } else { Weather::Clear });
     is_outwaited(&kafka, library, silence);
 }
 
 fn connections_are_cut_every_second(kind: Kind, library: Library) {
-    let (proxy, kafka) = start(kind);
+    let (proxy, kafka) = Kafka::start_behind_proxy(kind);
     let streams = streams(&kafka, library, Load::default());
     go_on(&streams);
     let opened = proxy.opened();
@@ -47,7 +40,7 @@ fn connections_are_cut_every_second(kind: Kind, library: Library) {
 }
 
 fn connections_are_cut_in_mid_frame(kind: Kind, library: Library) {
-    let (proxy, kafka) = start(kind);
+    let (proxy, kafka) = Kafka::start_behind_proxy(kind);
     let streams = streams(&kafka, library, Load::default());
     go_on(&streams);
     let opened = proxy.opened();
@@ -77,7 +70,7 @@ fn a_megabyte_a_second(kind: Kind, library: Library) {
 
 /// A load through weather that stays, to one partition, over one connection. How long it took.
 fn through(weather: Weather, kind: Kind, library: Library, load: Load) -> Duration {
-    let (proxy, kafka) = start(kind);
+    let (proxy, kafka) = Kafka::start_behind_proxy(kind);
     let streams = Mode::ALL.map(|mode| (mode, kafka.topic("weather", 1)));
     proxy.turn(weather);
     let begun = Instant::now();

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::app::Kps;
 use super::client::{Ask, Client, Clients};
 use super::process::Running;
+use super::proxy::Proxy;
 use super::{FIRST_START, java, unique};
 
 /// A kind of broker to test with.
@@ -153,6 +154,14 @@ impl Kafka {
         let own = address.parse().unwrap();
         let (helper, address) = (kind.quick_helper(), advertised.to_string());
         (Self { kind, node, helper, clients: Clients::default(), address }, own)
+    }
+
+    /// Starts one that clients reach through a proxy alone.
+    pub(crate) fn start_behind_proxy(kind: Kind) -> (Proxy, Self) {
+        let proxy = Proxy::start();
+        let (kafka, own) = Self::start_behind(kind, proxy.address());
+        proxy.lead_to(own);
+        (proxy, kafka)
     }
 
     fn launch(kind: Kind, dir: Option<&Path>, address: Option<&str>) -> Self {

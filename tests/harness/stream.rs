@@ -25,10 +25,22 @@ impl Mode {
     pub(crate) const ALL: [Self; 2] = [Self::Plain, Self::Resilient];
 
     /// The resilient one hears of a broker that is silent after [`HEARS_AFTER`], and is read by a program.
-    fn args(self) -> &'static [&'static str] {
+    pub(crate) fn args(self) -> &'static [&'static str] {
         match self {
             Self::Plain => &[],
             Self::Resilient => &["--resilient", "-X", "request.timeout.ms=5000", "--log-format", "json"],
+        }
+    }
+}
+
+impl Mode {
+    /// A resilient reader tells of each outage when it begins and when it is over, and of nothing else.
+    #[track_caller]
+    pub(crate) fn tells_in_turn(self, read: &Output) {
+        if self == Self::Resilient {
+            let told: Vec<_> = lines(read.err().as_bytes()).map(|line| line["event"].clone()).collect();
+            let is_outage = |pair: &[Value]| *pair == ["disconnected", "reconnected"];
+            assert!(told.chunks(2).all(is_outage), "{}", read.err());
         }
     }
 }
@@ -81,18 +93,19 @@ impl Stream {
         self.reader.until_stdout(|out| out.len() >= before + bytes);
     }
 
-    /// Waits until the publisher has told of an outage, if it is one that does, and checks when its first line came.
+    /// Waits until both have told of an outage, if they do, and checks when their first lines came.
     #[track_caller]
     pub(crate) fn tells_of_outage(&self, since: SystemTime, within: Duration) {
         if self.mode == Mode::Plain {
             return;
         }
-        let err =
-            self.publishing.run.until_stderr(|err| lines(err).any(|line| line["event"] == "disconnected"));
-        let told = lines(&err).next().unwrap();
-        let at = chrono::DateTime::parse_from_rfc3339(told["time"].as_str().unwrap()).unwrap();
-        let after = SystemTime::from(at).duration_since(since).unwrap_or_default();
-        assert!(after <= within, "told after {after:?}: {told}");
+        for run in [&self.publishing.run, &self.reader] {
+            let err = run.until_stderr(|err| lines(err).any(|line| line["event"] == "disconnected"));
+            let told = lines(&err).next().unwrap();
+            let at = chrono::DateTime::parse_from_rfc3339(told["time"].as_str().unwrap()).unwrap();
+            let after = SystemTime::from(at).duration_since(since).unwrap_or_default();
+            assert!(after <= within, "told after {after:?}: {told}");
+        }
     }
 
     /// Waits for the end: all is there, in order, and as often as it was written, which an idempotent library does once.
@@ -100,15 +113,9 @@ impl Stream {
     #[track_caller]
     pub(crate) fn ends_well(self, kafka: &Kafka, outages: usize) {
         let Self { library, topic, mode, publishing, reader } = self;
-        publishing.source.end();
-        let Publishing { run, failed, source, .. } = publishing;
-        let published = run.wait().ok();
-        let count = source.given.load(Relaxed);
+        let published = publishing.ends_whole();
         let books = Books::of(&published);
-        let expected = Books { read: count, published: count, again: books.again, ..Books::default() };
-        assert_eq!(books, expected, "{published}");
-        assert_eq!(std::fs::read_to_string(failed.path()).unwrap(), "", "{published}");
-
+        let count = books.read;
         let written: i64 = kafka.end_offsets(&topic).iter().sum();
         let written = usize::try_from(written).unwrap();
         reader.until_stdout(|out| memchr::memchr_iter(b'\n', out).count() >= written);
@@ -120,6 +127,7 @@ impl Stream {
         assert_eq!(seen.numbers(), (0..count).collect(), "lost\n{}", published.err());
         seen.in_order(library, mode);
         seen.doubled(library, &books);
+        mode.tells_in_turn(&read);
         for run in [&published, &read] {
             assert!(run.err().lines().count() <= LINES + 2 * outages, "{}", run.err());
         }
@@ -153,6 +161,20 @@ impl Publishing {
         let theirs = Arc::clone(&source);
         run.feed_with(move || theirs.more());
         Self { run, library, mode, source, failed }
+    }
+
+    /// Waits for the end of a run that has delivered all it was given.
+    #[track_caller]
+    pub(crate) fn ends_whole(self) -> Output {
+        let Self { run, failed, source, .. } = self;
+        source.end();
+        let published = run.wait().ok();
+        let count = source.given.load(Relaxed);
+        let books = Books::of(&published);
+        let expected = Books { read: count, published: count, again: books.again, ..Books::default() };
+        assert_eq!(books, expected, "{published}");
+        assert_eq!(std::fs::read_to_string(failed.path()).unwrap(), "", "{published}");
+        published
     }
 
     /// Waits for the end of a run that could not deliver all it had read.

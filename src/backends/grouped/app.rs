@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::backends::mailbox::Mailbox;
-use crate::backends::{Error, Offsets, Result, StartAt, TopicPartition, Topics, Waker};
+use crate::backends::{Error, Notice, Offsets, Result, StartAt, TopicPartition, Topics, Waker};
 use crate::group::Ticket;
 
 /// What the command's thread asks for. Numbers come back with the answers.
@@ -72,7 +72,7 @@ pub(super) enum Told {
     /// To be told the user.
     Warn(String),
     /// The coordinator cannot be reached: to be told if nothing else shows it.
-    Trouble(String),
+    Trouble(Notice),
     /// The membership has ended with an error.
     Failed(Error),
     /// It has ended as it should.

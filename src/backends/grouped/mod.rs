@@ -27,8 +27,8 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 use super::{
-    At, Error, ErrorKind, Offsets, Polled, RecordSink, Result, StartAt, Status, Subscriber, TopicPartition,
-    Topics, Waker, committed_or_said,
+    At, Error, ErrorKind, Notice, Offsets, Polled, RecordSink, Result, StartAt, Status, Subscriber,
+    TopicPartition, Topics, Waker, committed_or_said,
 };
 use crate::group::Ticket;
 use crate::settings::{KeyId, Settings};
@@ -38,6 +38,9 @@ use terms::Config;
 
 /// Waits are so many times shorter than `max.poll.interval.ms`: to wait for records is no sign of death.
 const POLLS: u32 = 3;
+
+/// How long reading stands still for the answer to a commit, which comes at once unless something is wrong.
+const COMMIT_WAIT: Duration = Duration::from_millis(250);
 
 /// A member of the group `group.id` that reads through `inner`.
 ///
@@ -65,7 +68,9 @@ pub(super) fn open(inner: Box<dyn Subscriber>, settings: &Settings) -> Result<Bo
         polled: Instant::now(),
         max_poll_interval: settings.duration(KeyId::MaxPollInterval),
         request_timeout: settings.duration(KeyId::RequestTimeout),
+        unanswered: None,
         is_reading: false,
+        is_lost: false,
         is_following: false,
     }))
 }
@@ -83,8 +88,12 @@ struct Grouped {
     polled: Instant,
     max_poll_interval: Duration,
     request_timeout: Duration,
+    /// A commit whose answer was not waited for, and until when it may come.
+    unanswered: Option<(u64, Instant)>,
     /// Whether any partition is read.
     is_reading: bool,
+    /// Whether it was told that the coordinator cannot be reached.
+    is_lost: bool,
     /// Whether topics may come and go: those that match a pattern.
     is_following: bool,
 }
@@ -121,8 +130,16 @@ impl Grouped {
                 sink.revoked(&gone, true);
                 self.stop(&gone)?;
             }
-            Told::Trouble(_) if self.is_reading => {}
-            Told::Warn(text) | Told::Trouble(text) => sink.warn(&text),
+            Told::Trouble(notice) => {
+                let is_lost = matches!(notice, Notice::Lost { .. });
+                // The reading tells, too. What was told before is told to be over all the same.
+                let is_told = if is_lost { !self.is_reading } else { self.is_lost };
+                if is_told {
+                    sink.notice(&notice);
+                    self.is_lost = is_lost;
+                }
+            }
+            Told::Warn(text) => sink.warn(&text),
             Told::Failed(error) => return Err(error),
             Told::Left => {}
         }
@@ -158,7 +175,7 @@ impl Grouped {
         sink: &mut dyn RecordSink,
     ) -> Result<()> {
         let offsets = sink.revoked(gone, false);
-        let committed = self.commit_by(&offsets, deadline, Wait::Out);
+        let committed = self.commit_by(&offsets, deadline);
         self.stop(gone)?;
         committed_or_said(committed, sink)
     }
@@ -193,16 +210,16 @@ impl Grouped {
         Ok(())
     }
 
-    fn commit_by(&mut self, offsets: &Offsets, deadline: Instant, wait: Wait) -> Result<()> {
+    /// The last commit of something.
+    fn commit_by(&mut self, offsets: &Offsets, deadline: Instant) -> Result<()> {
         if offsets.is_empty() {
             return Ok(());
         }
         let number = self.orders.next_number();
         self.orders.give(Order::Commit(number, offsets.clone(), deadline));
-        match self.reply(number, deadline, wait) {
+        match self.reply(number, deadline, Wait::Out) {
             Some(Reply::Committed(_, outcome)) => outcome,
-            _ if Instant::now() >= deadline => Err(late("committing offsets")),
-            _ => Err(Error::new(ErrorKind::Later, "committing offsets: not answered yet")),
+            _ => Err(late("committing offsets")),
         }
     }
 
@@ -296,8 +313,32 @@ impl Subscriber for Grouped {
         }
     }
 
+    /// Nobody waits long for the answer: reading goes on meanwhile, and what is read further is committed after it.
     fn commit(&mut self, offsets: &Offsets) -> Result<()> {
-        self.commit_by(offsets, Instant::now() + self.request_timeout, Wait::Woken)
+        if let Some((number, deadline)) = self.unanswered.take() {
+            let now = Instant::now();
+            match self.reply(number, now, Wait::Out) {
+                Some(Reply::Committed(_, Err(error))) if error.is_refusal() => return Err(error),
+                None if now < deadline => {
+                    self.unanswered = Some((number, deadline));
+                    return Err(unanswered());
+                }
+                _ => {}
+            }
+        }
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let deadline = Instant::now() + self.request_timeout;
+        let number = self.orders.next_number();
+        self.orders.give(Order::Commit(number, offsets.clone(), deadline));
+        match self.reply(number, Instant::now() + COMMIT_WAIT.min(self.request_timeout), Wait::Woken) {
+            Some(Reply::Committed(_, outcome)) => outcome,
+            _ => {
+                self.unanswered = Some((number, deadline));
+                Err(unanswered())
+            }
+        }
     }
 
     fn close(mut self: Box<Self>, deadline: Instant, sink: &mut dyn RecordSink) -> Result<()> {
@@ -323,6 +364,10 @@ impl Drop for Grouped {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+fn unanswered() -> Error {
+    Error::new(ErrorKind::Later, "committing offsets: not answered yet")
 }
 
 fn late(doing: &str) -> Error {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::app::Told;
 use crate::backends::wired::errors;
-use crate::backends::{Error, ErrorKind, Status};
+use crate::backends::{Error, ErrorKind, Notice, Status};
 use crate::wire::net;
 
 /// Trouble shorter than this is not told: a coordinator that moves is not worth a line.
@@ -22,13 +22,13 @@ pub(super) struct Trouble {
 
 impl Trouble {
     pub(super) fn new(group: &str, patience: Duration) -> Self {
-        Self { group: group.to_owned(), patience, since: None, is_told: false }
+        Self { group: format!("group {group}"), patience, since: None, is_told: false }
     }
 
     /// One more failure.
     pub(super) fn failed(&mut self, why: &net::Error, now: Instant) -> Option<Told> {
         let lasted = now.duration_since(*self.since.get_or_insert(now));
-        let text = format!("group {}: {}", self.group, errors::printable(&why.to_string()));
+        let text = format!("{}: {}", self.group, errors::printable(&why.to_string()));
         if lasted >= self.patience {
             let text = format!("{text}, for {} s now", lasted.as_secs());
             let error = Error::new(ErrorKind::Unreachable, text).with_status(Status::Persistent);
@@ -36,15 +36,14 @@ impl Trouble {
         }
         let is_news = lasted >= SHOWN && !self.is_told;
         self.is_told |= is_news;
-        is_news.then(|| Told::Trouble(format!("{text}: trying again for {} s", self.patience.as_secs())))
+        is_news.then(|| Told::Trouble(Notice::Lost { place: self.group.clone(), why: text }))
     }
 
     /// It answers.
     pub(super) fn over(&mut self, now: Instant) -> Option<Told> {
         let since = self.since.take()?;
-        let lasted = now.duration_since(since).as_secs_f32();
-        let was_told = std::mem::take(&mut self.is_told);
-        was_told.then(|| Told::Trouble(format!("group {}: back after {lasted:.1} s", self.group)))
+        let (place, after) = (self.group.clone(), now.duration_since(since));
+        std::mem::take(&mut self.is_told).then_some(Told::Trouble(Notice::Back { place, after }))
     }
 }
 
@@ -64,10 +63,10 @@ mod tests {
         assert!(trouble.over(start + ms(400)).is_none());
         assert!(trouble.failed(&lost(), start + ms(1000)).is_none());
         let Some(Told::Trouble(text)) = trouble.failed(&lost(), start + ms(1500)) else { panic!("not told") };
-        assert_eq!(text, "group g: it closed the connection: trying again for 60 s");
+        assert_eq!(text.to_string(), "group g: it closed the connection; trying again");
         assert!(trouble.failed(&lost(), start + ms(2000)).is_none());
         let Some(Told::Trouble(text)) = trouble.over(start + ms(3000)) else { panic!("not told") };
-        assert_eq!(text, "group g: back after 2.0 s");
+        assert_eq!(text.to_string(), "group g is back after 2.0 s");
     }
 
     #[test]

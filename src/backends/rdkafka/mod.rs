@@ -1,11 +1,14 @@
 //! librdkafka behind the seam.
 
 mod config;
+mod contact;
 mod errors;
 mod group;
 mod inspector;
 mod keeper;
+mod look;
 mod native;
+mod outage;
 mod positions;
 mod publisher;
 mod rebalance;

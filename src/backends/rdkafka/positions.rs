@@ -6,11 +6,11 @@
 //! range; and it stays behind by what is taken just while the partition is stopped. So kept partitions are put
 //! back to what was pushed of them, before they go on.
 
-use crate::backends::TopicPartition;
+use crate::backends::{Offsets, TopicPartition};
 use crate::record::ByPartition;
 
 /// Nothing was pushed yet: librdkafka's start is the right one.
-const NONE: i64 = -1;
+pub(super) const NONE: i64 = -1;
 
 /// A partition's place among the positions, until the assignment changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +24,40 @@ impl Slot {
 #[derive(Debug)]
 struct Place {
     of: TopicPartition,
+    /// Where it was begun; negative if that is librdkafka's to know.
+    start: i64,
     next: i64,
     is_end: bool,
+    still: Still,
+}
+
+/// How often in a row a partition was found where it was although there is more, and after how often that is worth a look.
+#[derive(Debug)]
+struct Still {
+    at: i64,
+    times: u32,
+    patience: u32,
+}
+
+/// Times at first, and between two looks at most.
+const PATIENCE: (u32, u32) = (2, 60);
+
+impl Still {
+    const NEW: Self = Self { at: NONE, times: 0, patience: PATIENCE.0 };
+
+    /// Found at `at` once more; whether that is to be looked into now, which it is more and more rarely.
+    fn is_suspect(&mut self, at: i64, has_more: impl FnOnce() -> bool) -> bool {
+        if self.at != at || !has_more() {
+            *self = Self { at, ..Self::NEW };
+            return false;
+        }
+        self.times += 1;
+        let is_due = self.times >= self.patience;
+        if is_due {
+            (self.times, self.patience) = (0, (self.patience * 2).min(PATIENCE.1));
+        }
+        is_due
+    }
 }
 
 /// The partitions that are assigned. What comes late of one that was taken away is not kept, or the next to be given it
@@ -37,12 +69,14 @@ pub(super) struct Positions {
 }
 
 impl Positions {
-    /// These were assigned.
-    pub(super) fn assigned(&mut self, partitions: &[TopicPartition]) {
-        self.revoked(partitions);
-        for tp in partitions {
+    /// These were assigned, to be read from there; negative is where librdkafka begins.
+    pub(super) fn assigned(&mut self, starts: &Offsets) {
+        let partitions: Vec<_> = starts.iter().map(|(tp, _)| tp.clone()).collect();
+        self.revoked(&partitions);
+        for (tp, start) in starts {
             self.index.insert(&tp.topic, tp.partition, Slot(self.all.len()));
-            self.all.push(Place { of: tp.clone(), next: NONE, is_end: false });
+            let (of, still) = (tp.clone(), Still::NEW);
+            self.all.push(Place { of, start: *start, next: NONE, is_end: false, still });
         }
     }
 
@@ -82,6 +116,19 @@ impl Positions {
         self.all.iter().find(|place| !place.is_end).map(|place| &place.of)
     }
 
+    /// To be asked once a second: a partition of which nothing has come for some of them though its log goes on, and
+    /// where it stands, negative if nothing was read of it. `end` is that of the log, as far as it is known.
+    pub(super) fn suspect(&mut self, end: impl Fn(&TopicPartition) -> i64) -> Option<(TopicPartition, i64)> {
+        let mut suspects = self.all.iter_mut().filter_map(|Place { of, start, next, still, .. }| {
+            let at = if *next == NONE { *start } else { *next };
+            still.is_suspect(at, || end(of) > at.max(0)).then(|| (of.clone(), at))
+        });
+        // The others have their turn another time.
+        let first = suspects.next();
+        suspects.for_each(drop);
+        first
+    }
+
     /// All that are assigned.
     pub(super) fn assignment(&self) -> Vec<TopicPartition> {
         self.all.iter().map(|place| place.of.clone()).collect()
@@ -110,6 +157,10 @@ mod tests {
         TopicPartition { topic: "t".into(), partition }
     }
 
+    fn starts(partitions: &[i32]) -> Offsets {
+        partitions.iter().map(|partition| (tp(*partition), 0)).collect()
+    }
+
     fn pass(positions: &mut Positions, partition: i32, next: i64) {
         positions.passed(positions.slot("t", partition), next);
     }
@@ -122,7 +173,7 @@ mod tests {
     fn only_assigned_partitions_that_were_read_are_put_back() {
         let mut positions = Positions::default();
         pass(&mut positions, 0, 4);
-        positions.assigned(&[tp(0), tp(1), tp(2)]);
+        positions.assigned(&starts(&[0, 1, 2]));
         assert_eq!(begun(&positions), []);
         pass(&mut positions, 1, 7);
         pass(&mut positions, 1, 8);
@@ -139,7 +190,7 @@ mod tests {
     fn one_that_is_not_at_its_end_is_named() {
         let mut positions = Positions::default();
         assert_eq!(positions.unreached(), None);
-        positions.assigned(&[tp(0), tp(1)]);
+        positions.assigned(&starts(&[0, 1]));
         positions.reached(positions.slot("t", 0), 5);
         assert_eq!(positions.unreached(), Some(&tp(1)));
         positions.reached(positions.slot("t", 1), 0);
@@ -151,12 +202,27 @@ mod tests {
     }
 
     #[test]
+    fn one_that_stands_still_though_its_log_goes_on_is_looked_at_more_and_more_rarely() {
+        let mut positions = Positions::default();
+        positions.assigned(&vec![(tp(0), 4), (tp(1), 0), (tp(2), -1001)]);
+        let ends = |tp: &TopicPartition| [6, 0, 1][tp.partition as usize];
+        let looks: Vec<_> = (1..30).filter_map(|n| Some((n, positions.suspect(ends)?))).collect();
+        // The first time nothing is known yet of what moves.
+        let at = |n| (n, (tp(0), 4));
+        assert_eq!(looks, [at(3), at(7), at(15)]);
+        pass(&mut positions, 0, 6);
+        let looks: Vec<_> = (1..30).filter_map(|_| positions.suspect(ends)).collect();
+        assert!(!looks.iter().any(|(of, _)| *of == tp(0)), "it is at its end: {looks:?}");
+        assert!(looks.contains(&(tp(2), -1001)));
+    }
+
+    #[test]
     fn what_is_given_again_has_no_position_yet() {
         let mut positions = Positions::default();
-        positions.assigned(&[tp(0), tp(1)]);
+        positions.assigned(&starts(&[0, 1]));
         pass(&mut positions, 0, 3);
         pass(&mut positions, 1, 4);
-        positions.assigned(&[tp(0)]);
+        positions.assigned(&starts(&[0]));
         assert_eq!(begun(&positions), [(1, 4)]);
         positions.revoked(&[tp(0), tp(1)]);
         assert!(positions.is_empty());

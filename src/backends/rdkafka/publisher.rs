@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::contact::{Contact, News};
 use super::native::{
     Client, Code, Event, Kept, Outbox, QUEUE_FULL, Queue, Report, Role, TIMESTAMP_ZERO, Topic,
 };
@@ -11,7 +12,7 @@ use super::revival::Revival;
 use super::split::Split;
 use super::{Health, TOPIC_WAIT, config, connect, errors, partitions_of, serve};
 use crate::backends::{
-    Error, ErrorKind, Fate, Log, Notice, PublishPlan, Publisher, ReportSink, Result, Waker,
+    Error, ErrorKind, Fate, Log, PublishPlan, Publisher, ReportSink, Result, Waker,
     too_large as larger_than_allowed, unknown_partition, unknown_topic,
 };
 use crate::record::{Batch, RecordRef};
@@ -157,47 +158,6 @@ fn transaction_error(what: &str, (code, reason): (Code, String)) -> Error {
 struct Carried {
     split: Split,
     transaction: Option<Transaction>,
-}
-
-/// Whether the brokers are there, as far as librdkafka tells: it says when the last one is gone, and never that
-/// one is back, which an acknowledgement shows. One that is silent counts as the last one if nothing was acknowledged
-/// for a while: of that librdkafka says so only after another such time.
-#[derive(Debug, Default)]
-struct Contact {
-    lost: Option<(Instant, SystemTime)>,
-    answered: Option<Instant>,
-    /// The trouble told last.
-    told: String,
-}
-
-/// Without any acknowledgement for so long, no other broker makes up for a silent one.
-const QUIET: Duration = Duration::from_secs(1);
-
-/// What is lost when none of them is left.
-const ALL: &str = "the cluster";
-
-impl Contact {
-    /// Tells what has come up since the last time; `answered` if anything was acknowledged.
-    fn tell(&mut self, health: &mut Health, answered: bool, sink: &mut dyn ReportSink) {
-        let trouble = health.trouble.take().map(|trouble| super::plain_reason(&trouble));
-        if answered {
-            self.told.clear();
-            self.answered = Some(Instant::now());
-        }
-        let is_quiet = self.answered.is_none_or(|at| at.elapsed() >= QUIET);
-        let is_gone = std::mem::take(&mut health.all_down) | (std::mem::take(&mut health.silent) && is_quiet);
-        if answered && let Some((since, _)) = self.lost.take() {
-            sink.notice(&Notice::Back { place: ALL.to_owned(), after: since.elapsed() });
-        }
-        if is_gone && self.lost.is_none() {
-            self.lost = Some((Instant::now(), SystemTime::now()));
-            let why = trouble.unwrap_or_else(|| "no broker can be reached".to_owned());
-            sink.notice(&Notice::Lost { place: ALL.to_owned(), why });
-        } else if let Some(trouble) = trouble.filter(|trouble| self.lost.is_none() && *trouble != self.told) {
-            sink.warn(&trouble);
-            self.told = trouble;
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -404,7 +364,12 @@ impl Publisher for RdkafkaPublisher {
         self.resend(&mut tell);
         let answered = tell.delivered > 0;
         // What was buffered in an outage is told before what has become of it.
-        self.contact.tell(&mut self.health, answered, &mut *tell.sink);
+        for news in self.contact.news(&mut self.health, answered) {
+            match news {
+                News::Notice(notice) => tell.sink.notice(&notice),
+                News::Warning(text) => tell.sink.warn(&text),
+            }
+        }
         self.carried = tell.finish();
         if self.revival.is_due(self.contact.lost.is_some(), Instant::now()) {
             self.client.add_brokers(&self.bootstrap);
@@ -563,38 +528,6 @@ mod tests {
         assert_eq!(linger.due(), Some(linger.last + Duration::from_millis(10)));
         (0..20).for_each(|_| linger.nudged());
         assert_eq!(linger.due(), Some(linger.last + Duration::from_millis(160)));
-    }
-
-    #[derive(Default)]
-    struct Told(Vec<String>);
-
-    impl ReportSink for Told {
-        fn delivered(&mut self, _: u64, _: u64) {}
-        fn placed(&mut self, _: &RecordRef<'_>) {}
-        fn undelivered(&mut self, _: &RecordRef<'_>, _: u64, _: Option<&str>, _: Fate, _: &Error) {}
-        fn aborted(&mut self, _: u64) {}
-        fn resent(&mut self, _: u64) {}
-        fn notice(&mut self, notice: &Notice) {
-            self.0.push(notice.to_string());
-        }
-        fn spooled(&mut self, _: u64, _: u64) {}
-        fn warn(&mut self, message: &str) {
-            self.0.push(message.to_owned());
-        }
-    }
-
-    #[test]
-    fn a_silent_broker_is_an_outage_unless_others_answer() {
-        let silent = || Health { silent: true, trouble: Some("silent".to_owned()), ..Health::default() };
-        let (mut contact, mut told) = (Contact::default(), Told::default());
-        contact.tell(&mut Health::default(), true, &mut told);
-        contact.tell(&mut silent(), false, &mut told);
-        assert_eq!((told.0.as_slice(), contact.lost.is_some()), (&["silent".to_owned()][..], false));
-        contact.answered = Instant::now().checked_sub(QUIET);
-        contact.tell(&mut silent(), false, &mut told);
-        assert_eq!(told.0[1..], ["silent; trying again"]);
-        contact.tell(&mut Health::default(), true, &mut told);
-        assert!(told.0[2].starts_with("the cluster is back after "), "{told:?}", told = told.0);
     }
 
     #[test]

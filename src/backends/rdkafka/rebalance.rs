@@ -7,9 +7,10 @@ use ::rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::errors;
 use super::native::EventPtr;
+use super::positions::NONE;
 use super::subscriber::{RdkafkaSubscriber, add};
 use crate::backends::{
-    At, Error, ErrorKind, RecordSink, Result, Subscriber, TopicPartition, committed_or_said,
+    At, Error, ErrorKind, Offsets, RecordSink, Result, Subscriber, TopicPartition, committed_or_said,
 };
 use crate::settings::KeyId;
 
@@ -29,18 +30,20 @@ impl RdkafkaSubscriber {
             partition: *partition,
         };
         let told: Vec<_> = parts.iter().map(tp).collect();
-        let mut starts = self.starts_without_commit(&told).unwrap_or_default().into_iter();
+        let mut found = self.starts_without_commit(&told).unwrap_or_default().into_iter();
+        let mut starts = Offsets::new();
         for tp in &told {
-            let start = starts.next().unwrap_or(Offset::Invalid);
-            let asked = self.group.as_mut().and_then(|g| g.first_start(tp));
-            add(&mut list, tp, asked.map_or(start, Offset::Offset))?;
+            let found = found.next().unwrap_or(Offset::Invalid);
+            let start = self.group.as_mut().and_then(|g| g.first_start(tp)).map_or(found, Offset::Offset);
+            add(&mut list, tp, start)?;
             // Before it is assigned: then no record can come over the queue of events.
             if let Some(queue) = self.client.partition_queue(&tp.topic, tp.partition) {
                 queue.forward(&self.data);
             }
+            starts.push((tp.clone(), start.to_raw().unwrap_or(NONE)));
         }
         self.put_back()?;
-        self.positions.assigned(&told);
+        self.positions.assigned(&starts);
         self.client.rebalance(Some(&list), event).map_err(|e| rebalance_failed(&e))?;
         if let Some(group) = &mut self.group {
             group.is_in = true;

@@ -2,17 +2,20 @@
 //! members through its balanced one. Either way records come over one queue, many a call.
 
 use std::collections::{BTreeSet, HashMap};
+use std::mem;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 
+use super::contact::News;
 use super::group::{Following, Group};
+use super::look::{Found, Look};
 use super::native::{Client, Code, Event, Fetched, Pushed, Queue, Role, Topic};
+use super::outage::Outage;
 use super::positions::{Positions, Slot};
-use super::revival::Revival;
-use super::{Health, UNKNOWN_TOPIC_OR_PART, config, connect, errors, partitions_of, serve};
+use super::{UNKNOWN_TOPIC_OR_PART, config, connect, errors, partitions_of, serve};
 use crate::backends::{
     At, Error, ErrorKind, Log, Offsets, Polled, RecordSink, Result, StartAt, Status, SubscribePlan,
     Subscriber, TopicPartition, Topics, Waker, pattern_takes, unknown_topic,
@@ -28,6 +31,12 @@ const PROBE_WAIT: Duration = Duration::from_secs(5);
 
 /// How long until a question that may be answered later is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+/// How often brokers are asked whether they are there, and how long for an answer.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+const ASK_WAIT: Duration = Duration::from_millis(500);
+/// How often it is seen to that something comes of each partition.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Levels of its log, as syslog numbers them.
 const LOG_ERROR: i32 = 3;
@@ -48,44 +57,12 @@ pub(super) struct RdkafkaSubscriber {
     pub(super) positions: Positions,
     outage: Outage,
     stall: Stall,
+    look: Option<Look>,
+    looked: Instant,
     /// Records a poll may push (`max.poll.records`).
     most: usize,
     pub(super) settings: Settings,
     log: Log,
-}
-
-/// The time since which no broker has been reached.
-#[derive(Debug, Default)]
-struct Outage {
-    health: Health,
-    since: Option<Instant>,
-    /// A topic that brokers do not know any more, and since when.
-    gone: Option<(Arc<str>, Instant)>,
-    /// Since when answers have come that cannot be read, and what is wrong with them.
-    garbled: Option<(Instant, String)>,
-    /// Since when nothing at all has come.
-    quiet: Option<Instant>,
-    revival: Revival,
-}
-
-impl Outage {
-    /// Notes that a fetch was answered with what librdkafka cannot read, which it tells in its log alone, asking again
-    /// and again; the user is told once.
-    fn unreadable(&mut self, line: &str, sink: &mut dyn RecordSink) {
-        if self.garbled.is_none()
-            && let Some(why) = was_unreadable(line)
-        {
-            let why = format!("a broker's answer to Fetch cannot be read ({why})");
-            sink.warn(&format!("{why}; trying again"));
-            self.garbled = Some((Instant::now(), why));
-        }
-    }
-
-    /// Something came of a topic.
-    fn lives(&mut self, topic: &str) {
-        (self.since, self.garbled) = (None, None);
-        self.gone.take_if(|(gone, _)| **gone == *topic);
-    }
 }
 
 /// Polls that come too late for a group. Who notices first differs, librdkafka (which looks twice a second) or the
@@ -129,7 +106,9 @@ pub(crate) fn open_subscriber(settings: &Settings, plan: &SubscribePlan) -> Resu
         client,
         group: None,
         positions: Positions::default(),
-        outage: Outage::default(),
+        outage: Outage::none(),
+        look: None,
+        looked: Instant::now(),
         stall: Stall { polled: Instant::now(), max_poll_interval: settings.duration(KeyId::MaxPollInterval) },
         most: usize::try_from(settings.int(KeyId::MaxPollRecords)).unwrap_or(usize::MAX),
         settings: settings.clone(),
@@ -272,11 +251,17 @@ impl RdkafkaSubscriber {
         if health.permanent.is_some() {
             return Err(health.error(&self.settings));
         }
-        if let Some(trouble) = health.trouble.take() {
-            if self.outage.since.is_none() {
-                sink.warn(&super::plain_reason(&trouble));
-            }
+        if health.trouble.is_some() || health.all_down {
             self.outage.since.get_or_insert_with(Instant::now);
+        }
+        let answered = mem::take(&mut self.outage.answered) | self.ask();
+        // Whether it is the last one was asked.
+        self.outage.health.silent = false;
+        for news in self.outage.contact.news(&mut self.outage.health, answered) {
+            match news {
+                News::Notice(notice) => sink.notice(&notice),
+                News::Warning(text) => sink.warn(&text),
+            }
         }
         let limit = self.settings.patience();
         if let Some((since, why)) = &self.outage.garbled
@@ -290,6 +275,57 @@ impl RdkafkaSubscriber {
             (self.outage.since, self.outage.quiet) = (None, None);
         }
         Ok(())
+    }
+
+    /// Looks after partitions of which nothing comes, one at a time.
+    fn look(&mut self) -> Result<()> {
+        match self.look.as_mut().map(Look::turn) {
+            Some(Found::Nothing) => return Ok(()),
+            Some(Found::Fine) => self.look = None,
+            Some(Found::Flawed(error)) => {
+                self.look = None;
+                return Err(self.behind(error)?);
+            }
+            None if self.outage.since.is_some() || self.looked.elapsed() < LOOK_EVERY => return Ok(()),
+            None => {}
+        }
+        self.looked = Instant::now();
+        let client = &self.client;
+        let suspect = self.positions.suspect(|tp| client.known_end(&tp.topic, tp.partition));
+        self.look = suspect.and_then(|it| Look::begin(&self.settings, self.group.is_some(), it, &self.data));
+        Ok(())
+    }
+
+    /// Who polls again after this error goes on behind the record that it names.
+    fn behind(&mut self, error: Error) -> Result<Error> {
+        if let (Some((tp, offset)), Some(_)) = (error.record(), &self.group) {
+            let next = offset.saturating_add(1);
+            self.positions.passed(self.positions.slot(&tp.topic, tp.partition), next);
+            let mut list = TopicPartitionList::new();
+            add(&mut list, tp, Offset::Offset(next))?;
+            self.client
+                .seek(&list)
+                .map_err(|reason| Error::new(ErrorKind::Other, format!("{tp}: {reason}")))?;
+        }
+        Ok(error)
+    }
+
+    /// Asks whether any broker is there, when there is reason to: trouble with one may be trouble with all, of which
+    /// librdkafka tells later; and where nothing is written nothing tells that they are back. Whether one answered.
+    fn ask(&mut self) -> bool {
+        let Outage { contact, health, .. } = &mut self.outage;
+        let is_lost = contact.lost.is_some();
+        let is_in_doubt = health.trouble.is_some() && !health.all_down;
+        if !(is_lost || is_in_doubt) || self.outage.asked.elapsed() < ASK_EVERY {
+            return false;
+        }
+        self.outage.asked = Instant::now();
+        let is_there = self.client.metadata(self.topics.values().next(), ASK_WAIT).is_ok();
+        self.outage.health.all_down |= !is_there;
+        if is_lost && is_there {
+            (self.outage.since, self.outage.quiet) = (None, None);
+        }
+        is_lost && is_there
     }
 
     /// Of a partition of one's own choice something comes, and be it that it is at its end. librdkafka asks again and
@@ -370,7 +406,7 @@ impl RdkafkaSubscriber {
             }
         });
         if records > 0 {
-            (outage.since, outage.garbled) = (None, None);
+            (outage.since, outage.garbled, outage.answered) = (None, None, true);
         }
         failed.map_or(Ok(records), Err)
     }
@@ -425,8 +461,7 @@ impl Subscriber for RdkafkaSubscriber {
                 .consume_start(tp.partition, *offset, &data)
                 .map_err(|code| errors::error(code, tp.to_string()))?;
         }
-        let partitions: Vec<_> = starts.iter().map(|(tp, _)| tp.clone()).collect();
-        self.positions.assigned(&partitions);
+        self.positions.assigned(starts);
         self.outage.quiet = None;
         Ok(())
     }
@@ -463,6 +498,7 @@ impl Subscriber for RdkafkaSubscriber {
             sink.warn(STALLED);
         }
         self.serve_events(sink)?;
+        self.look()?;
         self.tell_entered(sink);
         let wait = if self.fetched.is_empty() { self.follow(wait, sink)? } else { Duration::ZERO };
         self.fetched.fill(&self.data, wait, self.most);
@@ -474,9 +510,9 @@ impl Subscriber for RdkafkaSubscriber {
         if self.fetched.is_empty() {
             self.check_progress()?;
         } else {
-            (self.outage.quiet, self.outage.health.all_down) = (None, false);
+            self.outage.quiet = None;
         }
-        if self.outage.revival.is_due(self.outage.health.all_down, Instant::now()) {
+        if self.outage.revival.is_due(self.outage.contact.lost.is_some(), Instant::now()) {
             self.client.add_brokers(&self.settings.bootstrap());
         }
         let records = self.push(sink)?;
@@ -540,15 +576,6 @@ fn was_reset(line: &str) -> Option<String> {
     ))
 }
 
-/// What librdkafka's error of an answer to a fetch says: `PROTOUFLOW: [thrd:..]: ..: Protocol read buffer underflow for
-/// Fetch v11 at 45/110 (function:line): ...`, or `PROTOERR: ...: Protocol parse failure for Fetch v11 at ...`.
-fn was_unreadable(line: &str) -> Option<&str> {
-    let is_error = line.starts_with("PROTOUFLOW: ") || line.starts_with("PROTOERR: ");
-    let (_, why) = line.split_once(": Protocol ").filter(|_| is_error)?;
-    let (what, rest) = why.split_once(" for Fetch ")?;
-    rest.contains(" at ").then_some(what)
-}
-
 pub(super) fn add(list: &mut TopicPartitionList, tp: &TopicPartition, offset: Offset) -> Result<()> {
     list.add_partition_offset(&tp.topic, tp.partition, offset)
         .map_err(|e| Error::new(ErrorKind::Other, format!("{tp}: {e}")))
@@ -574,7 +601,8 @@ fn partition_error(topic: &str, partition: i32, offset: i64, code: Code, reason:
             };
             Error::new(ErrorKind::OffsetOutOfRange, format!("{place}: {what} (auto.offset.reset=none)"))
         }
-        ErrorKind::BadRecord => {
+        // What is not implemented is a format of records; what is too large came without end, and no record in it.
+        ErrorKind::BadRecord | ErrorKind::Unsupported | ErrorKind::TooLarge if offset >= 0 => {
             let tp = TopicPartition { topic: topic.into(), partition };
             Error::new(ErrorKind::BadRecord, format!("{place} at offset {offset}: {reason}"))
                 .with_record(tp, offset)
@@ -597,16 +625,5 @@ mod tests {
         let told = "t[0]: there is no offset 5: reading from its end (auto.offset.reset=latest)";
         assert_eq!(was_reset(line).as_deref(), Some(told));
         assert_eq!(was_reset("FAIL: t [0]: no"), None);
-    }
-
-    #[test]
-    fn an_answer_that_cannot_be_read_is_told_from_its_log() {
-        let line = "PROTOUFLOW: [thrd:127.0.0.1:1/1]: 127.0.0.1:1/1: Protocol read buffer underflow for Fetch v11 at \
-                    45/110 (rd_kafka_fetch_reply_handle:820): expected 2 bytes > 1 remaining bytes";
-        assert_eq!(was_unreadable(line), Some("read buffer underflow"));
-        let line = "PROTOERR: [thrd:a:1/1]: a:1/1: Protocol parse failure for Fetch v11 at 45/110 (f:1) (incorrect ...)";
-        assert_eq!(was_unreadable(line), Some("parse failure"));
-        assert_eq!(was_unreadable(&line.replace("Fetch", "Metadata")), None);
-        assert_eq!(was_unreadable("FAIL: Protocol parse failure for Fetch v11 at"), None);
     }
 }

@@ -6,8 +6,8 @@
 //! never past something that could be a record without saying so.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ::rskafka::client::partition::{OffsetAt, PartitionClient};
@@ -20,7 +20,7 @@ use super::fault::{Class, Fault, of_fetch};
 use crate::backends::mailbox::Mailbox;
 use crate::backends::reset::Reset;
 use crate::backends::wired::gap::{Gap, Looks};
-use crate::backends::{Error, ErrorKind, Status, TopicPartition};
+use crate::backends::{Error, ErrorKind, Notice, Status, TopicPartition, lock};
 
 /// What a fetch asks for at the end of a partition, where little is to be expected; and the unit in
 /// which memory is counted.
@@ -60,14 +60,48 @@ pub(super) struct Shared {
     pub(super) mailbox: Arc<Mailbox<Vec<Told>>>,
     /// Memory for fetched data, in units of [`FETCH_MIN`].
     room: Arc<Semaphore>,
-    /// Partitions in trouble: one of them says so.
-    troubled: AtomicUsize,
+    troubled: Mutex<Troubled>,
 }
 
 impl Shared {
     pub(super) fn new(cluster: Cluster, config: FetchConfig) -> Self {
         let room = Arc::new(Semaphore::new(units(AHEAD_MAX) as usize));
-        Self { cluster, config, mailbox: Arc::default(), room, troubled: AtomicUsize::new(0) }
+        Self { cluster, config, mailbox: Arc::default(), room, troubled: Mutex::default() }
+    }
+}
+
+/// Partitions in trouble: one of them says so, and the last one out of it that it is over.
+#[derive(Debug, Default)]
+struct Troubled {
+    count: usize,
+    told: Option<(Arc<Assigned>, Instant)>,
+}
+
+impl Shared {
+    fn tell(&self, from: Arc<Assigned>, event: Event, room: Option<Room>) {
+        self.mailbox.put(|mailbox| mailbox.push(Told { from, event, _room: room }));
+    }
+
+    /// Tells of trouble, unless some was told that is not over.
+    fn lost(&self, from: &Arc<Assigned>, since: Instant, why: &str) {
+        let told = &mut lock(&self.troubled).told;
+        if told.is_none() {
+            *told = Some((Arc::clone(from), since));
+            let notice = Notice::Lost { place: from.to_string(), why: format!("{from}: {why}") };
+            self.tell(Arc::clone(from), Event::Notice(notice), None);
+        }
+    }
+
+    /// A partition is out of trouble.
+    fn untroubled(&self) {
+        let mut troubled = lock(&self.troubled);
+        troubled.count -= 1;
+        if troubled.count == 0
+            && let Some((from, since)) = troubled.told.take()
+        {
+            let notice = Notice::Back { place: from.to_string(), after: since.elapsed() };
+            self.tell(from, Event::Notice(notice), None);
+        }
     }
 }
 
@@ -107,6 +141,7 @@ pub(super) enum Event {
     /// All below is told.
     Reached(i64),
     Warn(String),
+    Notice(Notice),
     /// The reading ends.
     Failed(Error),
 }
@@ -156,13 +191,12 @@ struct Trouble {
     since: Instant,
     unknown_since: Option<Instant>,
     tries: u32,
-    warned: bool,
     shared: Arc<Shared>,
 }
 
 impl Drop for Trouble {
     fn drop(&mut self) {
-        self.shared.troubled.fetch_sub(1, Ordering::AcqRel);
+        self.shared.untroubled();
     }
 }
 
@@ -206,8 +240,7 @@ impl Fetcher {
     }
 
     fn tell(&self, event: Event, room: Option<Room>) {
-        let told = Told { from: Arc::clone(&self.assigned), event, _room: room };
-        self.shared.mailbox.put(|mailbox| mailbox.push(told));
+        self.shared.tell(Arc::clone(&self.assigned), event, room);
     }
 
     fn warn(&self, text: impl fmt::Display) {
@@ -262,9 +295,10 @@ impl Fetcher {
         offset_of(&client, at, self.shared.cluster.config.request_timeout).await
     }
 
-    async fn take(&mut self, (records, high): Answer, room: Option<Room>) -> Result<(), Fault> {
+    async fn take(&mut self, (mut records, high): Answer, room: Option<Room>) -> Result<(), Fault> {
         self.fresh = false;
-        self.recovered();
+        self.trouble = None;
+        in_order(&mut records, self.position);
         let Some(last) = records.last() else { return self.nothing(high, room).await };
         self.position = last.offset + 1;
         let end = (self.position >= high).then_some(self.position);
@@ -288,19 +322,14 @@ impl Fetcher {
             return Ok(());
         }
         let wait = self.shared.config.max_wait.max(TELLING_WAIT);
-        let asked = Instant::now();
         let look = self.shared.config.look_bytes.max(self.size);
         let (records, high) = self.fetch_up_to(look, wait).await?;
         if !records.is_empty() {
             return Box::pin(self.take((records, high), room)).await;
         }
         let end = end.min(high);
-        // At once the broker answers only if it has something to send.
-        if asked.elapsed() < wait / 2 {
-            return self.look_into(end, room).await;
-        }
-        self.skip_to(end, room);
-        Ok(())
+        // How long the answer took tells nothing on a busy machine.
+        self.look_into(end, room).await
     }
 
     /// Offsets below `end` for which the broker sends something in which rskafka finds no record: empty batches as
@@ -411,14 +440,12 @@ impl Fetcher {
         let reconnect = self.shared.cluster.config.reconnect;
         let trouble = self.trouble.get_or_insert_with(|| Trouble::new(&self.shared));
         trouble.tries += 1;
-        let (tries, lasted) = (trouble.tries, trouble.since.elapsed());
+        let (tries, since, lasted) = (trouble.tries, trouble.since, trouble.since.elapsed());
         let gone = trouble.gone(fault.class == Class::UnknownTopic);
         // A leader that moves is no trouble worth a line.
-        let first = self.shared.troubled.load(Ordering::Acquire) == 1;
-        let warn = first && !trouble.warned && lasted >= TROUBLE_SHOWN;
-        trouble.warned |= warn;
-        if warn {
-            self.warn(format_args!("{}: trying again for {} s", fault.message, give_up.as_secs()));
+        // What had no answer in time has lasted already.
+        if lasted >= TROUBLE_SHOWN || fault.kind == ErrorKind::TimedOut {
+            self.shared.lost(&self.assigned, since, &fault.message);
         }
         if gone {
             return Err(fault.error(&self.assigned));
@@ -442,24 +469,12 @@ impl Fetcher {
             self.size = (self.size / 4).max(FETCH_MIN.min(self.size));
         }
     }
-
-    fn recovered(&mut self) {
-        if let Some(trouble) = self.trouble.take().filter(|trouble| trouble.warned) {
-            self.warn(format_args!("reading again after {:.1} s", trouble.since.elapsed().as_secs_f32()));
-        }
-    }
 }
 
 impl Trouble {
     fn new(shared: &Arc<Shared>) -> Self {
-        shared.troubled.fetch_add(1, Ordering::AcqRel);
-        Self {
-            since: Instant::now(),
-            unknown_since: None,
-            tries: 0,
-            warned: false,
-            shared: Arc::clone(shared),
-        }
+        lock(&shared.troubled).count += 1;
+        Self { since: Instant::now(), unknown_since: None, tries: 0, shared: Arc::clone(shared) }
     }
 
     /// Notes whether the partition is unknown; true if it has been for too long.
@@ -476,6 +491,16 @@ fn given_up(assigned: &Assigned, fault: &Fault, lasted: Duration) -> Error {
     let kind = if fault.kind == ErrorKind::Other { ErrorKind::Unreachable } else { fault.kind };
     let text = format!("{assigned}: {}, for {} s now", fault.message, lasted.as_secs());
     Error::new(kind, text).with_status(Status::Persistent)
+}
+
+/// Leaves the records that were asked for, each once; rskafka hands over whatever a broker sends.
+fn in_order(records: &mut Vec<RecordAndOffset>, from: i64) {
+    let mut next = from;
+    records.retain(|record| {
+        let is_next = record.offset >= next;
+        next = next.max(record.offset.saturating_add(1));
+        is_next
+    });
 }
 
 /// What the next fetch asks for: little at the end, more and more before it.
@@ -507,6 +532,22 @@ mod tests {
         assert_eq!(next_size(128 << 10, false, max), max);
         assert_eq!(next_size(max, true, max), FETCH_MIN);
         assert_eq!(next_size(FETCH_MIN, true, 1000), 1000);
+    }
+
+    #[test]
+    fn records_that_were_read_before_are_left_out() {
+        let record = |offset| RecordAndOffset {
+            record: ::rskafka::record::Record {
+                key: None,
+                value: None,
+                headers: Default::default(),
+                timestamp: Default::default(),
+            },
+            offset,
+        };
+        let mut records: Vec<_> = [3, 4, 5, 4, 7, 6, 7, 8].map(record).into();
+        in_order(&mut records, 4);
+        assert_eq!(records.iter().map(|record| record.offset).collect::<Vec<_>>(), [4, 5, 7, 8]);
     }
 
     #[test]

@@ -97,6 +97,7 @@ impl RskafkaSubscriber {
         }
         let Some(told) = self.waiting.pop_front() else { return Ok((0, ControlFlow::Break(()))) };
         match told.event {
+            Event::Notice(notice) => sink.notice(&notice),
             _ if dropped => {}
             Event::Records(_) => {}
             Event::Reached(next) => sink.reached(&told.from.topic, told.from.partition, next),

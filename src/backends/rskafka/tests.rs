@@ -164,6 +164,10 @@ impl RecordSink for Reader {
         Vec::new()
     }
 
+    fn notice(&mut self, notice: &Notice) {
+        self.warnings.push(notice.to_string());
+    }
+
     fn warn(&mut self, message: &str) {
         self.warnings.push(message.to_owned());
     }

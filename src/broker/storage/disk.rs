@@ -1,12 +1,13 @@
 //! Files: reading and writing at a place, and replacing a whole file at once. The one place of the
 //! storage that knows the operating system.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::error::{Error, Result};
+use crate::private;
 
 /// When written bytes are made to outlive the machine. A killed process loses nothing under any of
 /// them: what was written is the system's.
@@ -23,7 +24,7 @@ pub enum Fsync {
 
 /// Opens a file to be read and written, and makes it when it is missing.
 pub(super) fn open(path: &Path) -> Result<File> {
-    let mut options = OpenOptions::new();
+    let mut options = private::options(path);
     options.read(true).write(true).create(true).truncate(false).open(path).map_err(Error::io(path))
 }
 

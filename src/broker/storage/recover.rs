@@ -14,6 +14,7 @@ use super::log::{Log, note_producer};
 use super::options::Options;
 use super::producers::Producers;
 use super::segment::{self, Segment};
+use crate::private;
 
 /// What opening a log found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,7 +33,7 @@ impl Log {
     /// # Errors
     /// [`Error::Io`].
     pub fn open(folder: &Path, options: Options) -> Result<(Self, Recovery)> {
-        std::fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        private::folder(folder).map_err(Error::io(folder))?;
         let checkpoint = Checkpoint::read(folder);
         let mut recovery = Recovery::default();
         let mut log = Self::load(folder, options, checkpoint.as_ref(), &mut recovery)?;

@@ -13,6 +13,7 @@ use super::journal::{Change, Journal};
 use super::log::Log;
 use super::options::Options;
 use super::topic::{self, Entry, Partition, Topic};
+use crate::private;
 
 type Topics = BTreeMap<String, Arc<Topic>>;
 
@@ -36,7 +37,7 @@ impl Storage {
     /// # Errors
     /// [`Error::Locked`] when another process uses it, [`Error::Io`].
     pub fn open(folder: &Path, options: Options) -> Result<Self> {
-        std::fs::create_dir_all(folder.join("topics")).map_err(Error::io(folder))?;
+        private::folder(&folder.join("topics")).map_err(Error::io(folder))?;
         let lock = lock(folder)?;
         let (journal, cut_bytes) = Journal::open(&folder.join("meta"), options.fsync)?;
         let mut storage = Self {

@@ -95,6 +95,10 @@ impl<F: FnMut(&RecordRef<'_>)> RecordSink for Reading<F> {
     fn revoked(&mut self, _: &[TopicPartition], _: bool) -> Offsets {
         Vec::new()
     }
+    fn notice(&mut self, notice: &Notice) {
+        panic!("{notice}");
+    }
+
     fn warn(&mut self, message: &str) {
         panic!("{message}");
     }

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use super::latency::Latency;
 use super::shared::{Glance, Shared, share};
 use super::tagged::{Arrival, Tag};
-use crate::backends::{At, Error, ErrorKind, Offsets, RecordSink, Result, Subscriber, TopicPartition};
+use crate::backends::{
+    At, Error, ErrorKind, Notice, Offsets, RecordSink, Result, Subscriber, TopicPartition,
+};
 use crate::console;
 use crate::record::RecordRef;
 
@@ -265,6 +267,10 @@ impl RecordSink for Arrivals {
 
     fn revoked(&mut self, _partitions: &[TopicPartition], _lost: bool) -> Offsets {
         Offsets::new()
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        console::warn(notice);
     }
 
     fn warn(&mut self, message: &str) {

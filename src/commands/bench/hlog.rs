@@ -10,6 +10,7 @@ use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 use super::document::Run;
 use super::latency::Figures;
 use crate::commands::output::plain;
+use crate::private;
 
 /// Values are in microseconds, and the largest of each line is told in milliseconds, as other writers do.
 const MICROS_IN_A_MILLI: f64 = 1000.0;
@@ -20,7 +21,7 @@ const MICROS_IN_A_MILLI: f64 = 1000.0;
 /// In words.
 pub(super) fn write(run: &Run, path: &Path) -> Result<(), String> {
     let bytes = log(run)?;
-    std::fs::write(path, bytes).map_err(|e| format!("--hlog {}: {}", path.display(), plain(&e)))
+    private::write(path, &bytes).map_err(|e| format!("--hlog {}: {}", path.display(), plain(&e)))
 }
 
 fn log(run: &Run) -> Result<Vec<u8>, String> {

@@ -57,6 +57,7 @@ pub(super) fn run(args: &SubscribeArgs, context: &Context) -> Result<Exit> {
     let mut run = Run {
         printer,
         bounded,
+        ends_noted: args.exit.then(Instant::now),
         commits,
         skip_bad: args.skip_bad,
         follow: Follow::new(&plan.topics, plan.partitions.as_deref(), grouped || bounded, &chosen.settings),
@@ -198,6 +199,8 @@ struct Run {
     printer: Printer,
     /// It ends by itself.
     bounded: bool,
+    /// When the ends at which it ends were looked at, with `--exit`.
+    ends_noted: Option<Instant>,
     commits: bool,
     skip_bad: bool,
     grouped: bool,
@@ -242,8 +245,28 @@ impl Run {
                 self.commit(subscriber)?;
             }
             self.follow.look(subscriber, &mut self.printer.positions)?;
+            self.look_at_ends(subscriber);
         }
         Ok(())
+    }
+
+    /// A log may have got shorter since its end was noted: it was truncated, or its topic created again. The library alone
+    /// does not tell: for a moment a new leader may not know all of its log (KIP-207).
+    fn look_at_ends(&mut self, subscriber: &mut dyn Subscriber) {
+        if self.ends_noted.is_none_or(|noted| noted.elapsed() < IDLE) {
+            return;
+        }
+        self.ends_noted = Some(Instant::now());
+        let resting = self.printer.positions.resting().map(|tp| (tp.clone(), backends::At::Latest));
+        let places: Vec<_> = resting.collect();
+        if places.is_empty() {
+            return;
+        }
+        // If nobody answers it is asked again; the reading itself tells when no broker is left.
+        let Ok(ends) = subscriber.list_offsets(&places) else { return };
+        for ((tp, _), end) in places.iter().zip(ends) {
+            self.printer.positions.at(&tp.topic, tp.partition).ends_at(end);
+        }
     }
 
     /// True once an assignment is read that may have begun at the end. A member that died before its first commit

@@ -21,6 +21,8 @@ pub(super) struct Position {
     written: i64,
     /// Committed so far.
     committed: i64,
+    /// The library has told that it was read up to here, and no record since; -1 before.
+    rests: i64,
     /// In a group: assigned to this member now. Without a group: always.
     assigned: bool,
 }
@@ -41,9 +43,27 @@ impl Position {
         offset.max(self.next).saturating_add(1)
     }
 
-    /// All below `next` is in the output buffer or does not exist; never beyond the stop.
+    /// All below `next` is in the output buffer or does not exist; never beyond the stop. That is less than before in a
+    /// log that was truncated, or in another one of the same name: what was committed of the old one counts no more.
+    #[inline]
     pub(super) fn advance(&mut self, next: i64) {
-        self.next = self.next.max(next.min(self.stop));
+        self.next = next.min(self.stop);
+        if self.next < self.committed {
+            self.committed = -1;
+        }
+    }
+
+    /// The same, and no record is at hand.
+    pub(super) fn rest(&mut self, next: i64) {
+        self.advance(next);
+        self.rests = self.next;
+    }
+
+    /// Its log ends here by now: read so far, nothing more of it is wanted.
+    pub(super) fn ends_at(&mut self, end: i64) {
+        if self.next == end {
+            self.stop = end;
+        }
     }
 }
 
@@ -72,7 +92,7 @@ impl Positions {
     /// Adds a partition that ends at `stop`.
     pub(super) fn add(&mut self, tp: TopicPartition, stop: i64, assigned: bool) {
         self.index.insert(&tp.topic, tp.partition, self.all.len());
-        self.all.push(Position { tp, stop, next: -1, written: -1, committed: -1, assigned });
+        self.all.push(Position { tp, stop, next: -1, written: -1, committed: -1, rests: -1, assigned });
     }
 
     /// True when it is known already.
@@ -107,6 +127,11 @@ impl Positions {
     /// its end.
     pub(super) fn all_done(&self) -> bool {
         self.all.iter().filter(|p| p.assigned).all(Position::is_done)
+    }
+
+    /// Partitions of which nothing more comes for now, though more is wanted.
+    pub(super) fn resting(&self) -> impl Iterator<Item = &TopicPartition> {
+        self.all.iter().filter(|p| p.assigned && p.rests == p.next && !p.is_done()).map(|p| &p.tp)
     }
 
     /// True when it is known of every partition where its reading stands.
@@ -235,6 +260,29 @@ mod tests {
         assert!(p.wants(2) && !p.wants(3));
         p.advance(7);
         assert!(p.is_done());
+        all.mark_written();
+        assert_eq!(all.committable(None), [(tp(0), 3)]);
+    }
+
+    #[test]
+    fn a_log_that_got_shorter_is_read_up_to_the_end_it_has() {
+        let mut all = Positions::new(true);
+        all.add(tp(0), 9, true);
+        all.at("t", 0).advance(5);
+        all.mark_written();
+        all.mark_committed(&vec![(tp(0), 5)]);
+        assert_eq!(all.resting().count(), 0, "it is being read");
+        // The library has not seen yet that it is another log.
+        all.at("t", 0).ends_at(3);
+        assert!(!all.all_done());
+        all.at("t", 0).advance(1);
+        all.at("t", 0).rest(3);
+        assert_eq!(all.resting().collect::<Vec<_>>(), [&tp(0)]);
+        // A leader that is new knows the rest in a moment.
+        all.at("t", 0).ends_at(4);
+        assert!(!all.all_done());
+        all.at("t", 0).ends_at(3);
+        assert!(all.all_done());
         all.mark_written();
         assert_eq!(all.committable(None), [(tp(0), 3)]);
     }

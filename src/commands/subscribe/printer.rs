@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use super::positions::Positions;
-use crate::backends::{Offsets, RecordSink, TopicPartition};
+use crate::backends::{Notice, Offsets, RecordSink, TopicPartition};
 use crate::commands::output::{Output, Written};
+use crate::commands::tell;
 use crate::console;
 use crate::filter::Filter;
 use crate::format::Format;
@@ -130,7 +131,7 @@ impl RecordSink for Printer {
     }
 
     fn reached(&mut self, topic: &str, partition: i32, next: i64) {
-        self.positions.at(topic, partition).advance(next);
+        self.positions.at(topic, partition).rest(next);
     }
 
     fn assigned(&mut self, partitions: &[TopicPartition]) {
@@ -148,6 +149,10 @@ impl RecordSink for Printer {
             if lost || !self.commits { Offsets::new() } else { self.positions.committable(Some(partitions)) };
         self.positions.set_assigned(partitions, false);
         offsets
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        tell(notice);
     }
 
     fn warn(&mut self, message: &str) {

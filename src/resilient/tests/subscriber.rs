@@ -9,8 +9,8 @@ use super::super::subscriber::ResilientSubscriber;
 use super::super::{OpenSubscriber, Policy};
 use super::Hands;
 use crate::backends::{
-    At, Error, ErrorKind, Offsets, Polled, RecordSink, Result, StartAt, Subscriber, TopicPartition, Topics,
-    Waker,
+    At, Error, ErrorKind, Notice, Offsets, Polled, RecordSink, Result, StartAt, Subscriber, TopicPartition,
+    Topics, Waker,
 };
 use crate::record::{NoHeaders, RecordRef, TimestampType};
 
@@ -22,6 +22,7 @@ const MS: Duration = Duration::from_millis(1);
 enum Do {
     /// Pushes the record of this offset of a partition.
     Push(i32, i64),
+    Tell(Notice),
     Fail(Error),
 }
 
@@ -89,6 +90,7 @@ impl Subscriber for Fake {
                     let _ = sink.record(&record(partition, offset));
                     records += 1;
                 }
+                Do::Tell(notice) => sink.notice(&notice),
                 Do::Fail(error) => return Err(error),
             }
         }
@@ -141,6 +143,10 @@ impl RecordSink for Seen {
 
     fn revoked(&mut self, _: &[TopicPartition], _: bool) -> Offsets {
         Offsets::new()
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        panic!("{notice}");
     }
 
     fn warn(&mut self, message: &str) {
@@ -241,6 +247,41 @@ fn one_partition_given_up_leaves_the_others_where_they_were() {
     run.world.set(|inside| inside.script.push_back(Do::Push(0, 7)));
     subscriber.poll(MS, &mut seen).unwrap();
     assert_eq!(seen.0, [(0, 5), (1, 9), (0, 6), (0, 7)]);
+}
+
+#[test]
+fn what_a_library_has_lost_and_found_is_one_outage() {
+    let run = Run::new();
+    let mut subscriber = run.open().unwrap();
+    subscriber.assign(&vec![(place(0), 5), (place(1), 7)]).unwrap();
+    let mut poll = |script: Vec<Do>| {
+        run.world.set(|inside| inside.script.extend(script));
+        subscriber.poll(MS, &mut Seen::default()).unwrap();
+        subscriber.commit(&Offsets::new()).map_err(|error| error.kind())
+    };
+    let lost = |place: &str| Do::Tell(Notice::Lost { place: place.into(), why: format!("{place}: reset") });
+    let back = |place: &str| Do::Tell(Notice::Back { place: place.into(), after: MS });
+    assert_eq!(poll(vec![lost("t[0]"), lost("group g")]), Err(ErrorKind::Later));
+    assert_eq!(poll(vec![Do::Push(0, 5), back("t[0]")]), Err(ErrorKind::Later));
+    assert_eq!(poll(vec![back("group g")]), Ok(()));
+    let told = run.told();
+    assert_eq!((told.len(), told[0].as_str()), (2, "disconnected: t[0]: reset"), "{told:?}");
+    assert!(told[1].starts_with("reconnected after"), "{told:?}");
+}
+
+#[test]
+fn an_outage_without_end_is_given_up_though_the_library_goes_on() {
+    let run = Run::new();
+    let mut subscriber = run.open().unwrap();
+    subscriber.assign(&vec![(place(0), 5)]).unwrap();
+    let lost = Notice::Lost { place: "t[0]".into(), why: "reset".into() };
+    run.world.set(|inside| inside.script.push_back(Do::Tell(lost)));
+    let error = loop {
+        if let Err(error) = subscriber.poll(MS, &mut Seen::default()) {
+            break error;
+        }
+    };
+    assert_eq!(error.to_string(), "gave up after 3 tries: reset");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::backends::mailbox::{Mailbox, lock};
-use crate::backends::{RecordSink, Topics};
+use crate::backends::{Notice, RecordSink, Topics};
 use crate::broker::{Broker, FaultKind, Options};
 use crate::record::RecordRef;
 use crate::wire::ApiKey;
@@ -96,6 +96,10 @@ impl RecordSink for Seen {
         *if lost { &mut self.lost } else { &mut self.revoked } += 1;
         if lost { Offsets::new() } else { std::mem::take(&mut self.written) }
     }
+    fn notice(&mut self, notice: &Notice) {
+        self.warnings.push(notice.to_string());
+    }
+
     fn warn(&mut self, message: &str) {
         self.warnings.push(message.to_owned());
     }

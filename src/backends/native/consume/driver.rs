@@ -133,7 +133,7 @@ impl Driver {
             Order::Assign(starts) => self.fetcher.assign(starts, Instant::now()),
             Order::Unassign(partitions) => {
                 for tp in partitions {
-                    self.fetcher.remove(&tp.topic, tp.partition);
+                    self.fetcher.remove(&tp.topic, tp.partition, Instant::now());
                 }
             }
             Order::Leave(_) => {}

@@ -19,7 +19,7 @@ use super::partition::{Fault, Id, Partition, State, Trouble, Verdict};
 use super::session::{Ask, Session, Terms};
 use crate::backends::reset::Reset;
 use crate::backends::wired::errors;
-use crate::backends::{Error, ErrorKind, Status, unknown_topic};
+use crate::backends::{Error, ErrorKind, Notice, Status, unknown_topic};
 use crate::record::ByPartition;
 use crate::wire::net::{Leader, Metadata};
 use crate::wire::{ErrorCode, Uuid};
@@ -124,7 +124,7 @@ pub(super) struct Fetcher {
     pub(super) told_again: Option<Uuid>,
     /// Partitions in trouble, and when it was told of.
     troubled: usize,
-    warned: Option<Instant>,
+    warned: Option<(String, Instant)>,
 }
 
 impl Fetcher {
@@ -149,7 +149,7 @@ impl Fetcher {
     /// Reads these partitions from these offsets.
     pub(super) fn assign(&mut self, starts: Vec<(Arc<Assigned>, i64)>, now: Instant) {
         for (of, offset) in starts {
-            self.remove(&of.tp.topic, of.tp.partition);
+            self.remove(&of.tp.topic, of.tp.partition, now);
             self.next_id += 1;
             let id = self.next_id;
             self.names.insert(&of.tp.topic, of.tp.partition, id);
@@ -159,12 +159,12 @@ impl Fetcher {
     }
 
     /// Does not read this partition any more.
-    pub(super) fn remove(&mut self, topic: &str, partition: i32) {
+    pub(super) fn remove(&mut self, topic: &str, partition: i32, now: Instant) {
         let Some(id) = self.names.remove(topic, partition) else { return };
         self.leave(id);
         self.pausing.retain(|(_, of)| *of != id);
         if self.parts.remove(&id).is_some_and(|part| part.trouble.is_some()) {
-            self.untroubled(None);
+            self.untroubled(now);
         }
     }
 
@@ -384,10 +384,12 @@ impl Fetcher {
             Verdict::Again => {
                 let pause = trouble.pause(pause);
                 // What is unknown is not tried for long.
-                if self.warned.is_none() && !fault.is_unknown && lasted >= TROUBLE_SHOWN {
-                    self.warned = now.checked_sub(lasted);
-                    let text = format!("{part}: {}: trying again for {} s", fault.text, patience.1.as_secs());
-                    self.told.push(Told::Warn(text));
+                // What had no answer in time has lasted already.
+                let has_lasted = lasted >= TROUBLE_SHOWN || fault.kind == ErrorKind::TimedOut;
+                if self.warned.is_none() && !fault.is_unknown && has_lasted {
+                    let (place, why) = (part.to_string(), format!("{part}: {}", fault.text));
+                    self.warned = Some((place.clone(), now.checked_sub(lasted).unwrap_or(now)));
+                    self.told.push(Told::Notice(Notice::Lost { place, why }));
                 }
                 return Some(pause);
             }
@@ -402,18 +404,18 @@ impl Fetcher {
     /// A partition is well.
     pub(super) fn well(&mut self, id: Id, now: Instant) {
         if self.parts.get_mut(&id).is_some_and(|part| part.trouble.take().is_some()) {
-            self.untroubled(Some(now));
+            self.untroubled(now);
         }
     }
 
     /// One partition less is in trouble; with the last one that is told.
-    fn untroubled(&mut self, now: Option<Instant>) {
+    fn untroubled(&mut self, now: Instant) {
         self.troubled = self.troubled.saturating_sub(1);
         if self.troubled == 0
-            && let (Some(since), Some(now)) = (self.warned.take(), now)
+            && let Some((place, since)) = self.warned.take()
         {
-            let lasted = now.saturating_duration_since(since).as_secs_f32();
-            self.told.push(Told::Warn(format!("reading again after {lasted:.1} s")));
+            let after = now.saturating_duration_since(since);
+            self.told.push(Told::Notice(Notice::Back { place, after }));
         }
     }
 

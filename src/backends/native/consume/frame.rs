@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::Notify;
 
-use crate::backends::{Error, TopicPartition};
+use crate::backends::{Error, Notice, TopicPartition};
 use crate::wire::net::Answer;
 
 /// A partition that is read, for both threads.
@@ -68,6 +68,7 @@ pub(super) enum Told {
     /// All below is told.
     Reached(Arc<Assigned>, i64),
     Warn(String),
+    Notice(Notice),
     /// The reading ends, if the partition is still wanted.
     Failed(Arc<Assigned>, Error),
 }

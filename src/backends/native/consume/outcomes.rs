@@ -20,6 +20,9 @@ use crate::wire::net::{self, Isolation, Kind};
 
 /// Sessions lost in a row before that counts as trouble.
 const LOST_SESSIONS: u32 = 3;
+/// Brokers send the first batch of an answer as a whole, however little was asked for (KIP-74). How long one may do
+/// otherwise before the batch is taken for what is wrong.
+const WHOLE_WITHIN: Duration = Duration::from_secs(3);
 
 impl Fault {
     /// What a broker answered.
@@ -260,6 +263,11 @@ impl Fetcher {
             return self.change(at, id);
         }
         let text = format!("the broker sends no whole batch at offset {}", part.position);
+        if part.trouble.as_ref().is_some_and(|trouble| trouble.lasted(now) >= WHOLE_WITHIN) {
+            let (tp, position) = (part.of.tp.clone(), part.position);
+            let error = Error::new(ErrorKind::BadRecord, format!("{part}: {text}"));
+            return self.end(id, error.with_record(tp, position));
+        }
         self.fail(id, &Fault { kind: ErrorKind::Other, text, is_unknown: false }, now);
     }
 

@@ -150,6 +150,7 @@ impl NativeSubscriber {
             None => return Ok(ControlFlow::Break(())),
             Some(Told::Frame(frame)) => self.reader.begin(frame),
             Some(Told::Warn(text)) => taker.sink.warn(&text),
+            Some(Told::Notice(notice)) => taker.sink.notice(&notice),
             Some(Told::Reached(of, next)) if !of.is_dropped() => {
                 taker.sink.reached(&of.tp.topic, of.tp.partition, next);
             }

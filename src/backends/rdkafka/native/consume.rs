@@ -1,14 +1,14 @@
 //! Reading: messages taken from a queue many at a time and lent as records.
 #![allow(unsafe_code, reason = "librdkafka is a C library; each block says why it is sound")]
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::ops::ControlFlow;
 use std::ptr;
 use std::time::Duration;
 
 use ::rdkafka::bindings as rd;
 
-use super::{Code, Queue, millis, produce::topic_name, text};
+use super::{Client, Code, Queue, millis, produce::topic_name, text};
 use crate::record::{Headers, RecordRef, TimestampType};
 
 /// Messages taken in one call.
@@ -33,6 +33,19 @@ pub(in crate::backends::rdkafka) enum Pushed<'a> {
     End { topic: &'a str, partition: i32, offset: i64 },
     /// An error about a partition (or, with an empty topic, about the consumer).
     Error { topic: &'a str, partition: i32, offset: i64, code: Code, reason: String },
+}
+
+impl Client {
+    /// The end of a partition's log as the last answer to a fetch told it; negative if none did.
+    pub(in crate::backends::rdkafka) fn known_end(&self, topic: &str, partition: i32) -> i64 {
+        let Ok(topic) = CString::new(topic) else { return -1 };
+        let (mut low, mut high) = (-1, -1);
+        // SAFETY: the client is alive, both offsets are ours; they stay as they are if the partition is not known.
+        unsafe {
+            rd::rd_kafka_get_watermark_offsets(self.ptr(), topic.as_ptr(), partition, &mut low, &mut high);
+        }
+        high
+    }
 }
 
 impl Fetched {

@@ -16,6 +16,7 @@ use super::hlog;
 use crate::cli::BenchOutput;
 use crate::commands::output::{Output, plain};
 use crate::commands::{Exit, usage};
+use crate::private;
 
 /// What came of a bench.
 #[derive(Debug, Serialize)]
@@ -79,7 +80,7 @@ impl Report {
     /// When it could not be written.
     pub(super) fn publish(&self, output: BenchOutput, files: Files<'_>) -> Result<Exit> {
         if let Some(path) = files.report {
-            std::fs::write(path, html::page(self)?)
+            private::write(path, html::page(self)?.as_bytes())
                 .map_err(|e| anyhow!("--report {}: {}", path.display(), plain(&e)))?;
         }
         if let (Some(path), Some(run)) = (files.hlog, self.logged()) {

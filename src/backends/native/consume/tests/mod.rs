@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use crate::backends::{
-    At, Error, Log, Offsets, RecordSink, Result, SubscribePlan, Subscriber, TopicPartition, Topics,
+    At, Error, Log, Notice, Offsets, RecordSink, Result, SubscribePlan, Subscriber, TopicPartition, Topics,
 };
 use crate::record::{NoHeaders, RecordRef};
 use crate::settings::{Settings, Side};
@@ -98,6 +98,10 @@ impl RecordSink for Seen {
 
     fn revoked(&mut self, _: &[TopicPartition], _: bool) -> Offsets {
         panic!("no group");
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        self.warnings.push(notice.to_string());
     }
 
     fn warn(&mut self, message: &str) {

@@ -107,7 +107,7 @@ impl World {
                 self.brokers.remove(&restarted);
             }
             3 => {
-                self.fetcher.remove("t", partition);
+                self.fetcher.remove("t", partition, self.now);
                 let next = self.next[partition as usize];
                 self.ended.remove(&partition);
                 self.fetcher.assign(vec![(Assigned::new(tp(partition)), next)], self.now);
@@ -200,7 +200,7 @@ impl World {
         for told in self.fetcher.told.drain(..) {
             match told {
                 Told::Reached(of, END) if !of.is_dropped() => drop(self.ended.insert(of.tp.partition)),
-                Told::Warn(_) => {}
+                Told::Warn(_) | Told::Notice(_) => {}
                 other => panic!("{other:?}"),
             }
         }
