@@ -129,6 +129,20 @@ impl Run {
         Self::start_at(broker, values, Arc::new(|_| None))
     }
 
+    /// Commits, however long the answer takes.
+    #[track_caller]
+    fn commit(&mut self, offsets: &Offsets) -> Result<()> {
+        let deadline = Instant::now() + LONG;
+        loop {
+            let outcome = self.member.commit(offsets);
+            if !matches!(&outcome, Err(error) if error.kind() == ErrorKind::Later) {
+                return outcome;
+            }
+            assert!(Instant::now() < deadline, "not committed in time");
+            self.member.poll(Duration::from_millis(10), &mut self.seen)?;
+        }
+    }
+
     #[track_caller]
     fn until(&mut self, enough: impl Fn(&Seen, &[(TopicPartition, Option<i64>)]) -> bool) {
         let deadline = Instant::now() + LONG;
@@ -153,7 +167,7 @@ fn what_is_committed_is_where_the_next_one_starts() {
     let broker = broker(2);
     let mut run = Run::start(&broker, &[]);
     run.has(&[(0, 0), (1, 0)]);
-    run.member.commit(&vec![(tp(0), 5)]).unwrap();
+    run.commit(&vec![(tp(0), 5)]).unwrap();
     assert_eq!(run.member.committed(&[tp(0), tp(1)]).unwrap(), [Some(5), None]);
     run.seen.written = vec![(tp(1), 7)];
     let seen = run.close();
@@ -167,7 +181,7 @@ fn a_place_that_was_asked_for_comes_before_what_is_committed() {
     let broker = broker(1);
     let mut run = Run::start(&broker, &[]);
     run.has(&[(0, 0)]);
-    run.member.commit(&vec![(tp(0), 5)]).unwrap();
+    run.commit(&vec![(tp(0), 5)]).unwrap();
     run.close();
     let mut asked = Run::start_at(&broker, &[], Arc::new(|_| Some(3)));
     asked.has(&[(0, 3)]);
@@ -185,7 +199,7 @@ fn commits_are_tried_again_while_that_may_help() {
         }
         broker.faults().add(ApiKey::OffsetCommit, 1, FaultKind::Refuse);
         broker.faults().add(ApiKey::OffsetCommit, 1, FaultKind::Drop);
-        run.member.commit(&vec![(tp(0), 9)]).unwrap();
+        run.commit(&vec![(tp(0), 9)]).unwrap();
         assert_eq!(run.member.committed(&[tp(0)]).unwrap(), [Some(9)]);
         assert!(run.close().warnings.is_empty());
     }
@@ -215,7 +229,7 @@ fn a_commit_in_a_rebalance_is_for_later() {
     assert_eq!(run.member.commit(&vec![(tp(0), 1)]).unwrap_err().kind(), ErrorKind::Later);
     // It joins again by that, and then it can.
     run.until(|seen, _| seen.revoked == 1 && !seen.assigned.is_empty());
-    run.member.commit(&vec![(tp(0), 1)]).unwrap();
+    run.commit(&vec![(tp(0), 1)]).unwrap();
 }
 
 #[test]
@@ -225,7 +239,7 @@ fn a_member_that_is_not_known_any_more_goes_on_from_what_was_committed() {
         // For so long the broker, which knows better, waits for the member that does not come back.
         let mut run = Run::start(&broker, &[("session.timeout.ms", "6000")]);
         run.has(&[(0, 0)]);
-        run.member.commit(&vec![(tp(0), 4)]).unwrap();
+        run.commit(&vec![(tp(0), 4)]).unwrap();
         broker.faults().add(api, 1, FaultKind::Error(code));
         if api == ApiKey::OffsetCommit {
             assert_eq!(run.member.commit(&vec![(tp(0), 6)]).unwrap_err().kind(), ErrorKind::Later);
@@ -247,7 +261,7 @@ fn a_refusal_for_ever_is_told_with_what_it_leaves() {
     let mut run = Run::start(&broker, &[]);
     run.has(&[(0, 0)]);
     broker.faults().add(ApiKey::OffsetCommit, 1, FaultKind::Error(30));
-    let error = run.member.commit(&vec![(tp(0), 3)]).unwrap_err();
+    let error = run.commit(&vec![(tp(0), 3)]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Authorization);
     assert!(error.to_string().ends_with("(not committed t[0] up to 3)"), "{error}");
     // The last one, too.

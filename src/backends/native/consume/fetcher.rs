@@ -383,8 +383,7 @@ impl Fetcher {
         let error = match trouble.again(fault.is_unknown, now, patience) {
             Verdict::Again => {
                 let pause = trouble.pause(pause);
-                // What is unknown is not tried for long.
-                // What had no answer in time has lasted already.
+                // What is unknown is not tried for long; what had no answer in time has lasted already.
                 let has_lasted = lasted >= TROUBLE_SHOWN || fault.kind == ErrorKind::TimedOut;
                 if self.warned.is_none() && !fault.is_unknown && has_lasted {
                     let (place, why) = (part.to_string(), format!("{part}: {}", fault.text));
