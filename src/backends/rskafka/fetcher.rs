@@ -442,9 +442,10 @@ impl Fetcher {
         trouble.tries += 1;
         let (tries, since, lasted) = (trouble.tries, trouble.since, trouble.since.elapsed());
         let gone = trouble.gone(fault.class == Class::UnknownTopic);
-        // A leader that moves is no trouble worth a line.
-        // What had no answer in time has lasted already.
-        if lasted >= TROUBLE_SHOWN || fault.kind == ErrorKind::TimedOut {
+        // A leader that moves is no trouble worth a line, what is unknown is not tried for long, and what had no answer
+        // in time has lasted already.
+        let has_lasted = lasted >= TROUBLE_SHOWN || fault.kind == ErrorKind::TimedOut;
+        if has_lasted && fault.class != Class::UnknownTopic {
             self.shared.lost(&self.assigned, since, &fault.message);
         }
         if gone {
