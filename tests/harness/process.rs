@@ -223,8 +223,13 @@ impl Drop for Running {
     }
 }
 
-/// The most memory that a process has held so far, in bytes; 0 where the system does not tell, or not any more.
+/// The most memory that a process has held so far, in bytes; 0 where the system does not tell, or not any more, or for the
+/// moment in which a process that was just begun has still the memory of this one (vfork(2)).
 fn peak_memory(pid: Pid) -> u64 {
+    let program = std::fs::read_link(format!("/proc/{}/exe", pid.as_raw_nonzero()));
+    if program.is_ok_and(|program| std::env::current_exe().is_ok_and(|own| own == program)) {
+        return 0;
+    }
     let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero()));
     let status = status.unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

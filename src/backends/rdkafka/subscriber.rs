@@ -34,7 +34,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How often brokers are asked whether they are there, and how long for an answer.
 const ASK_EVERY: Duration = Duration::from_secs(1);
-const ASK_WAIT: Duration = Duration::from_millis(500);
+const ASK_WAIT: Duration = Duration::from_millis(300);
 /// How often it is seen to that something comes of each partition.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
