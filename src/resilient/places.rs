@@ -2,6 +2,9 @@
 
 use std::ops::ControlFlow;
 
+use super::outage::Contact;
+use super::publisher::Clock;
+use super::subscriber::Tell;
 use crate::backends::{Notice, Offsets, RecordSink, TopicPartition};
 use crate::record::{ByPartition, RecordRef};
 
@@ -60,8 +63,10 @@ pub(super) struct Watching<'a> {
     pub(super) places: &'a mut Places,
     /// Anything came: brokers are there.
     pub(super) lives: bool,
-    /// What the library has told of its connections.
-    pub(super) notices: Vec<Notice>,
+    /// What the library tells of its connections goes there, at once: it may wait for records after that.
+    pub(super) contact: &'a mut Contact,
+    pub(super) tell: &'a Tell,
+    pub(super) clock: &'a Clock,
 }
 
 impl RecordSink for Watching<'_> {
@@ -87,7 +92,15 @@ impl RecordSink for Watching<'_> {
     }
 
     fn notice(&mut self, notice: &Notice) {
-        self.notices.push(notice.clone());
+        let now = (self.clock)();
+        let news = match notice {
+            Notice::Lost { place, why } => self.contact.lost(place, why, now),
+            Notice::Back { place, .. } | Notice::Replaced { place } => self.contact.back(place, None, now),
+            other => Some(other.clone()),
+        };
+        if let Some(news) = news {
+            (self.tell)(&news);
+        }
     }
 
     fn warn(&mut self, message: &str) {

@@ -191,25 +191,6 @@ impl ResilientSubscriber {
         self.failed(error)
     }
 
-    /// What came of a library that reads.
-    fn heard(&mut self, lives: bool, notices: Vec<Notice>) {
-        let now = self.now();
-        if lives {
-            self.lived = now;
-            self.contact.succeeded(now);
-        }
-        for notice in notices {
-            let notice = match notice {
-                Notice::Lost { place, why } => self.contact.lost(&place, &why, now),
-                Notice::Back { place, .. } | Notice::Replaced { place } => {
-                    self.contact.back(&place, None, now)
-                }
-                other => Some(other),
-            };
-            self.told(notice);
-        }
-    }
-
     /// One round without a library.
     fn go_on(&mut self, wait: Duration) -> Result<Polled> {
         if self.now() < self.due {
@@ -278,10 +259,13 @@ impl Subscriber for ResilientSubscriber {
         let now = self.now();
         let Some(library) = &mut self.inner else { return self.go_on(wait) };
         let wait = self.contact.due().map_or(wait, |at| wait.min(at.saturating_duration_since(now)));
-        let mut watching = Watching { sink, places: &mut self.places, lives: false, notices: Vec::new() };
+        let Self { places, contact, tell, clock, .. } = self;
+        let mut watching = Watching { sink, places, lives: false, contact, tell, clock };
         let polled = library.poll(wait, &mut watching);
-        let Watching { lives, notices, .. } = watching;
-        self.heard(lives, notices);
+        if watching.lives {
+            self.lived = self.now();
+            self.contact.succeeded(self.lived);
+        }
         match polled {
             Ok(polled) => self.tick().map(|()| polled),
             Err(error) => {
