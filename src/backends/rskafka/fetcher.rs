@@ -20,6 +20,7 @@ use super::fault::{Class, Fault, of_fetch};
 use crate::backends::mailbox::Mailbox;
 use crate::backends::reset::Reset;
 use crate::backends::wired::gap::{Gap, Looks};
+use crate::backends::wired::is_worth_a_line;
 use crate::backends::{Error, ErrorKind, Notice, Status, TopicPartition, lock};
 
 /// What a fetch asks for at the end of a partition, where little is to be expected; and the unit in
@@ -32,9 +33,6 @@ const AHEAD_EACH: usize = 2;
 /// The shortest wait that tells "nothing there" (the broker waits) from "nothing to see" (it
 /// answers at once).
 const TELLING_WAIT: Duration = Duration::from_millis(200);
-
-/// Trouble shorter than this is not told.
-const TROUBLE_SHOWN: Duration = Duration::from_millis(500);
 
 /// How partitions are read.
 #[derive(Debug, Clone)]
@@ -442,10 +440,8 @@ impl Fetcher {
         trouble.tries += 1;
         let (tries, since, lasted) = (trouble.tries, trouble.since, trouble.since.elapsed());
         let gone = trouble.gone(fault.class == Class::UnknownTopic);
-        // A leader that moves is no trouble worth a line, what is unknown is not tried for long, and what had no answer
-        // in time has lasted already.
-        let has_lasted = lasted >= TROUBLE_SHOWN || fault.kind == ErrorKind::TimedOut;
-        if has_lasted && fault.class != Class::UnknownTopic {
+        // What is unknown is not tried for long.
+        if fault.class != Class::UnknownTopic && is_worth_a_line(fault.kind, lasted) {
             self.shared.lost(&self.assigned, since, &fault.message);
         }
         if gone {

@@ -13,11 +13,24 @@ pub(super) use inspector::open_inspector;
 pub(super) use keeper::open_keeper;
 
 use std::error::Error as _;
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::{ErrorKind, Result, not_reached};
 use crate::settings::{KeyId, Settings};
 use crate::wire::net::{self, Cluster, Kind};
+
+/// Whether trouble with a partition that has lasted so long is worth a line: not that of a leader that moves, sooner that
+/// of a broker that is not there, and at once what had no answer in time.
+pub(in crate::backends) fn is_worth_a_line(kind: ErrorKind, lasted: Duration) -> bool {
+    let least = match kind {
+        ErrorKind::TimedOut => 0,
+        ErrorKind::Unreachable => 250,
+        _ => 500,
+    };
+    lasted >= Duration::from_millis(least)
+}
 
 /// The first connection. A refused one is tried again for [`Settings::refused_for`]; in all it takes no longer than
 /// `socket.connection.setup.timeout.ms`.

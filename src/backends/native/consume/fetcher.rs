@@ -18,14 +18,11 @@ use super::outcomes::may_pass;
 use super::partition::{Fault, Id, Partition, State, Trouble, Verdict};
 use super::session::{Ask, Session, Terms};
 use crate::backends::reset::Reset;
-use crate::backends::wired::errors;
+use crate::backends::wired::{errors, is_worth_a_line};
 use crate::backends::{Error, ErrorKind, Notice, Status, unknown_topic};
 use crate::record::ByPartition;
 use crate::wire::net::{Leader, Metadata};
 use crate::wire::{ErrorCode, Uuid};
-
-/// Trouble shorter than this is not told: a leader that moves is not worth a line.
-const TROUBLE_SHOWN: Duration = Duration::from_millis(500);
 
 /// Bytes of batches that all brokers together may be asked for at a time, if that leaves each of them
 /// [`LEAST_ANSWER`].
@@ -383,9 +380,8 @@ impl Fetcher {
         let error = match trouble.again(fault.is_unknown, now, patience) {
             Verdict::Again => {
                 let pause = trouble.pause(pause);
-                // What is unknown is not tried for long; what had no answer in time has lasted already.
-                let has_lasted = lasted >= TROUBLE_SHOWN || fault.kind == ErrorKind::TimedOut;
-                if self.warned.is_none() && !fault.is_unknown && has_lasted {
+                // What is unknown is not tried for long.
+                if self.warned.is_none() && !fault.is_unknown && is_worth_a_line(fault.kind, lasted) {
                     let (place, why) = (part.to_string(), format!("{part}: {}", fault.text));
                     self.warned = Some((place.clone(), now.checked_sub(lasted).unwrap_or(now)));
                     self.told.push(Told::Notice(Notice::Lost { place, why }));
