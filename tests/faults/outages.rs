@@ -62,6 +62,7 @@ fn a_broker_is_killed_and_comes_back(kind: Kind, library: Library) {
 
 /// A member of a group, which has committed something.
 struct Member {
+    library: Library,
     mode: Mode,
     topic: String,
     group: String,
@@ -77,7 +78,7 @@ impl Member {
         let run = run.args(["-X", "auto.offset.reset=earliest", "-X", "auto.commit.interval.ms=500"]);
         let run = run.args(mode.args()).spawn();
         let publishing = Publishing::start(kafka, library, &topic, mode, &[], Load::default());
-        Self { mode, topic, group, run, publishing, committed: Vec::new() }
+        Self { library, mode, topic, group, run, publishing, committed: Vec::new() }
     }
 
     /// Waits until it has committed something of each partition.
@@ -94,7 +95,7 @@ impl Member {
 
     /// All there is was read and is committed at the end, and nothing twice that had been committed.
     fn ends_well(self, kafka: &Kafka) {
-        let Self { mode, topic, group, run, publishing, committed } = self;
+        let Self { library, mode, topic, group, run, publishing, committed } = self;
         publishing.ends_whole();
         let ends = kafka.end_offsets(&topic);
         let written = ends.iter().sum::<i64>() as usize;
@@ -108,7 +109,7 @@ impl Member {
         }
         let last = (0..PARTITIONS).map(|partition| kafka.committed(&group, &topic, partition));
         assert_eq!(last.collect::<Option<Vec<_>>>(), Some(ends), "{}", read.err());
-        mode.tells_in_turn(&read);
+        mode.tells_in_turn(library, &read);
     }
 }
 
@@ -167,8 +168,7 @@ pub(crate) fn is_outwaited(kafka: &Kafka, library: Library, silence: impl Fn(boo
     // The first to be late ends the reading; what was read last has its 6 s, too.
     let hurried = hurried.ends_short(&brief, 4);
     assert!(begun.elapsed() < Duration::from_secs(15), "{}", hurried.output);
-    // librdkafka adds `fetch.max.wait.ms` to the time of a fetch, and kps asks whether any broker is there.
-    streams.iter().for_each(|stream| stream.tells_of_outage(since, HEARS_AFTER + 3 * SEEN_WITHIN));
+    streams.iter().for_each(|stream| stream.tells_of_outage(since, HEARS_AFTER + 2 * SEEN_WITHIN));
     // Here the length of an outage is what is tried.
     thread::sleep(SILENCE.saturating_sub(begun.elapsed()));
     silence(false);

@@ -210,13 +210,19 @@ impl Grouped {
         Ok(())
     }
 
+    /// Has offsets committed by then; the number of the answer.
+    fn order_commit(&mut self, offsets: &Offsets, deadline: Instant) -> u64 {
+        let number = self.orders.next_number();
+        self.orders.give(Order::Commit(number, offsets.clone(), deadline));
+        number
+    }
+
     /// The last commit of something.
     fn commit_by(&mut self, offsets: &Offsets, deadline: Instant) -> Result<()> {
         if offsets.is_empty() {
             return Ok(());
         }
-        let number = self.orders.next_number();
-        self.orders.give(Order::Commit(number, offsets.clone(), deadline));
+        let number = self.order_commit(offsets, deadline);
         match self.reply(number, deadline, Wait::Out) {
             Some(Reply::Committed(_, outcome)) => outcome,
             _ => Err(late("committing offsets")),
@@ -330,8 +336,7 @@ impl Subscriber for Grouped {
             return Ok(());
         }
         let deadline = Instant::now() + self.request_timeout;
-        let number = self.orders.next_number();
-        self.orders.give(Order::Commit(number, offsets.clone(), deadline));
+        let number = self.order_commit(offsets, deadline);
         match self.reply(number, Instant::now() + COMMIT_WAIT.min(self.request_timeout), Wait::Woken) {
             Some(Reply::Committed(_, outcome)) => outcome,
             _ => {

@@ -30,11 +30,14 @@ impl RdkafkaSubscriber {
             partition: *partition,
         };
         let told: Vec<_> = parts.iter().map(tp).collect();
-        let mut found = self.starts_without_commit(&told).unwrap_or_default().into_iter();
+        let first_start = |tp| self.group.as_mut().and_then(|g| g.first_start(tp));
+        let asked: Vec<_> = told.iter().map(first_start).collect();
+        let open = told.iter().zip(&asked).filter(|(_, asked)| asked.is_none());
+        let open: Vec<_> = open.map(|(tp, _)| tp.clone()).collect();
+        let mut found = self.starts_without_commit(&open).unwrap_or_default().into_iter();
         let mut starts = Offsets::new();
-        for tp in &told {
-            let found = found.next().unwrap_or(Offset::Invalid);
-            let start = self.group.as_mut().and_then(|g| g.first_start(tp)).map_or(found, Offset::Offset);
+        for (tp, asked) in told.iter().zip(asked) {
+            let start = asked.map(Offset::Offset).or_else(|| found.next()).unwrap_or(Offset::Invalid);
             add(&mut list, tp, start)?;
             // Before it is assigned: then no record can come over the queue of events.
             if let Some(queue) = self.client.partition_queue(&tp.topic, tp.partition) {
@@ -61,6 +64,9 @@ impl RdkafkaSubscriber {
             Some("latest") => At::Latest,
             _ => return Ok(Vec::new()),
         };
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
         let committed = self.committed_within(partitions, LOOK_WAIT)?;
         let new = partitions.iter().zip(&committed).filter(|(_, committed)| committed.is_none());
         let places: Vec<_> = new.map(|(tp, _)| (tp.clone(), reset)).collect();

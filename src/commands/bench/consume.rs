@@ -11,6 +11,7 @@ use super::tagged::{Arrival, Tag};
 use crate::backends::{
     At, Error, ErrorKind, Notice, Offsets, RecordSink, Result, Subscriber, TopicPartition,
 };
+use crate::commands::tell;
 use crate::console;
 use crate::record::RecordRef;
 
@@ -270,7 +271,7 @@ impl RecordSink for Arrivals {
     }
 
     fn notice(&mut self, notice: &Notice) {
-        console::warn(notice);
+        tell(notice);
     }
 
     fn warn(&mut self, message: &str) {
