@@ -183,6 +183,22 @@ pub const CAPABILITIES: &[Capability] = &[
         asked: InData,
     },
     Capability {
+        name: "unpacking_bound",
+        doc: "no more than 256 MiB of memory for a compressed batch, whatever it claims to hold",
+        native: Yes,
+        rdkafka: No,
+        rskafka: No,
+        asked: InData,
+    },
+    Capability {
+        name: "count_check",
+        doc: "a batch that holds fewer records than its head says is told as damaged",
+        native: Yes,
+        rdkafka: No,
+        rskafka: Yes,
+        asked: InData,
+    },
+    Capability {
         name: "timestamp_zero",
         doc: "publishing a record with timestamp 0",
         native: Yes,
@@ -280,7 +296,20 @@ pub(super) fn check(library: Library, settings: &Settings, purpose: Purpose) -> 
             }
         }
     }
+    check.warnings.extend(doubt(library, settings, purpose));
     check
+}
+
+/// What a resilient run promises and this library cannot keep, unless it is given up in words.
+fn doubt(library: Library, settings: &Settings, purpose: Purpose) -> Option<String> {
+    let promised = purpose == Purpose::Publish && settings.bool(KeyId::Resilient);
+    let lacks = |key| unmet(library, settings).iter().any(|(unmet, _)| *unmet == key);
+    (promised && lacks(KeyId::EnableIdempotence)).then(|| {
+        format!(
+            "{library} is not idempotent: a record may be written twice when an answer is lost or the broker throttles \
+             (not told with enable.idempotence=false)"
+        )
+    })
 }
 
 fn lack(capability: &Capability, library: Library, what: &str, place: &Place) -> String {
@@ -368,6 +397,19 @@ mod tests {
                 assert!(check(library, &settings, purpose).lacks.is_empty());
             }
         }
+    }
+
+    #[test]
+    fn what_a_resilient_run_cannot_promise_is_said_before_it_starts() {
+        let warnings = |library, purpose, set: &[(&str, &str)]| {
+            check(library, &Settings::for_tests(Side::Producer, set), purpose).warnings.len()
+        };
+        let resilient = ("resilient", "true");
+        assert_eq!(warnings(Library::Rskafka, Purpose::Publish, &[resilient]), 1);
+        assert_eq!(warnings(Library::Native, Purpose::Publish, &[resilient]), 0);
+        assert_eq!(warnings(Library::Rskafka, Purpose::Publish, &[]), 0);
+        let known = [resilient, ("enable.idempotence", "false")];
+        assert_eq!(warnings(Library::Rskafka, Purpose::Publish, &known), 0);
     }
 
     #[test]

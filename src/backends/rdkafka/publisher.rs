@@ -462,6 +462,7 @@ impl Teller<'_> {
                     Error::new(ErrorKind::UnknownTopic, format!("no partition {}[{}]", r.topic, r.partition))
                 }
                 ErrorKind::UnknownTopic => unknown_topic(r.topic),
+                _ if r.partition >= 0 => errors::error(report.code, format!("{}[{}]", r.topic, r.partition)),
                 _ => errors::error(report.code, format!("topic {}", r.topic)),
             };
             // librdkafka does not tell how often it tried: a refusal, or a doubt, is a try at least.
