@@ -93,7 +93,7 @@ struct Process {
 
 impl Process {
     fn start(command: Command, what: String) -> Self {
-        Self { running: Mutex::new(Running::start(command, what).limit(super::FIRST_START)) }
+        Self { running: Mutex::new(Running::start_apart(command, what).limit(super::FIRST_START)) }
     }
 }
 

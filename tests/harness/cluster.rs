@@ -180,7 +180,7 @@ fn process(dir: &Path, settings: &[&str]) -> Running {
     let mut command: Command = java::command(&args);
     let more = std::env::var("KPS_TEST_JAVA_OPTS").unwrap_or_default();
     command.env("KPS_TEST_JAVA_OPTS", format!("-Xmx192m {more}"));
-    Running::start(command, args.join(" ")).limit(FIRST_START)
+    Running::start_apart(command, args.join(" ")).limit(FIRST_START)
 }
 
 /// A cluster for many trials, started by the first that asks.

@@ -23,7 +23,7 @@ pub(crate) fn missing() -> Option<&'static str> {
 /// Starts one of Kafka's tools in a JVM of its own, for what is to be killed or runs for long.
 pub(crate) fn start(class: &str, args: &[&str]) -> Running {
     let args = [&[class], args].concat();
-    Running::start(command(&args), args.join(" "))
+    Running::start_apart(command(&args), args.join(" "))
 }
 
 /// Runs one of Kafka's tools in a JVM of its own to its end.

@@ -325,7 +325,7 @@ fn kafka_with(more: &[&str]) -> (Node, String) {
     let args = [&["Broker"], more, &SETTINGS].concat();
     // The port it has chosen for its controller may be taken by a connection of another trial, which ends the process.
     for attempt in 1.. {
-        let running = Running::start(java::command(&args), args.join(" ")).limit(FIRST_START);
+        let running = Running::start_apart(java::command(&args), args.join(" ")).limit(FIRST_START);
         match running.try_line() {
             Ok(address) => return (Node::Process(running), address),
             Err(shown) => assert!(attempt < 3 && shown.contains("Address already in use"), "{shown}"),

@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use tempfile::TempDir;
 
 use super::PATIENCE;
 
@@ -23,6 +24,8 @@ pub(crate) struct Running {
     stderr: Arc<Capture>,
     readers: Vec<JoinHandle<()>>,
     limit: Duration,
+    /// Removed when it has ended.
+    scratch: Option<TempDir>,
 }
 
 impl Running {
@@ -30,6 +33,15 @@ impl Running {
     pub(crate) fn start(mut command: Command, what: String) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Self::start_with(command, what)
+    }
+
+    /// As [`Running::start`], with a folder of its own for temporary files, which goes with it however it ends.
+    pub(crate) fn start_apart(mut command: Command, what: String) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        command.env("TMPDIR", scratch.path());
+        let mut running = Self::start(command, what);
+        running.scratch = Some(scratch);
+        running
     }
 
     /// Starts `command` with the streams it already has; those that are pipes are read and written here.
@@ -44,7 +56,7 @@ impl Running {
             readers.push(collect(pipe, Arc::clone(&stderr)));
         }
         let stdin = child.stdin.take();
-        Self { what, child, stdin, stdout, stderr, readers, limit: PATIENCE }
+        Self { what, child, stdin, stdout, stderr, readers, limit: PATIENCE, scratch: None }
     }
 
     /// Sets how long [`Running::wait`] and the like wait; [`PATIENCE`] unless told.
