@@ -71,7 +71,9 @@ impl Decoder {
         }
     }
 
-    /// The record of a line that lies in an arena; for forms that are `in_place`.
+    /// The record of a line that lies in an arena; for forms that are `in_place`. In line, so that a span is made where
+    /// it is to be.
+    #[inline(always)]
     pub(super) fn line(&self, arena: &[u8], at: Range<usize>, number: u64) -> Result<Span, Reason> {
         let line = &arena[at.clone()];
         if line.len() > self.max_record_bytes {
@@ -152,6 +154,7 @@ impl Decoder {
         Ok(span)
     }
 
+    #[inline]
     fn span(&self, key: Slice, value: Slice, number: u64) -> Span {
         let mut span = Span::new(key, value, number);
         span.headers = self.fixed.headers;
@@ -160,6 +163,7 @@ impl Decoder {
         span
     }
 
+    #[inline]
     fn part(&self, start: usize, end: usize) -> Slice {
         if self.spec.null_empty && start == end { Slice::NULL } else { Slice::new(start, end) }
     }

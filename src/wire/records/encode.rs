@@ -139,17 +139,19 @@ impl BatchBuffer {
         self.begin(timestamp);
         let bytes = &mut self.bytes;
         bytes.reserve(varint::size(length as i64) + length + varint::Row::ROOM);
-        // The attributes of a record are 0: none are defined.
-        let mut row = varint::Row::default();
-        row.put(length as i64).put(0).put(deltas.timestamp).put(deltas.offset);
+        let value_length = value.map_or(NULL, |value| value.len() as i64);
+        varint::Row::append(bytes, |row| {
+            // The attributes of a record are 0: none are defined.
+            row.put(length as i64).put(0).put(deltas.timestamp).put(deltas.offset);
+            match key {
+                Some(key) => row.put(key.len() as i64),
+                None => row.put(NULL).put(value_length),
+            };
+        });
         if let Some(key) = key {
-            row.put(key.len() as i64).append_to(bytes);
             bytes.extend_from_slice(key);
-            row = varint::Row::default();
-        } else {
-            row.put(NULL);
+            varint::Row::append(bytes, |row| _ = row.put(value_length));
         }
-        row.put(value.map_or(NULL, |value| value.len() as i64)).append_to(bytes);
         bytes.extend_from_slice(value.unwrap_or_default());
         put_headers(bytes, headers);
         self.records += 1;

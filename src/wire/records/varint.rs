@@ -14,16 +14,29 @@ pub(super) fn size(value: i64) -> usize {
     }
 }
 
-/// Numbers that follow each other, appended at once: each by itself would check the room for every byte.
-#[derive(Debug, Default)]
-pub(super) struct Row {
-    bytes: [u8; Self::ROOM],
+/// Numbers that follow each other at the end of a buffer: each by itself would check the room for every byte. They are
+/// written in place: a copy of what was written byte by byte just before would wait until those bytes have left the
+/// processor's store buffer, which took half of an append.
+#[derive(Debug)]
+pub(super) struct Row<'a> {
+    bytes: &'a mut [u8],
     len: usize,
 }
 
-impl Row {
-    /// Bytes that it may hold, and that may be written behind it for a moment.
+impl Row<'_> {
+    /// Bytes that it may hold, and that are written behind it for a moment.
     pub(super) const ROOM: usize = 32;
+
+    /// Appends the numbers that `put` puts.
+    #[inline]
+    pub(super) fn append(into: &mut Vec<u8>, put: impl FnOnce(&mut Row<'_>)) {
+        let start = into.len();
+        into.extend_from_slice(&[0; Self::ROOM]);
+        let mut row = Row { bytes: into.get_mut(start..).unwrap_or_default(), len: 0 };
+        put(&mut row);
+        let end = start + row.len;
+        into.truncate(end);
+    }
 
     /// Adds a number. There is room for one of 64 bits and four of 32 bits.
     #[inline]
@@ -44,14 +57,6 @@ impl Row {
             *place = byte;
             self.len += 1;
         }
-    }
-
-    /// Appends them: a copy of fixed length, which takes no call.
-    #[inline]
-    pub(super) fn append_to(&self, bytes: &mut Vec<u8>) {
-        let end = bytes.len() + self.len;
-        bytes.extend_from_slice(&self.bytes);
-        bytes.truncate(end);
     }
 }
 
@@ -161,7 +166,7 @@ mod tests {
             assert_eq!(bytes, theirs.finish().unwrap(), "{value}");
             assert_eq!(size(value), bytes.len(), "{value}");
             let mut appended = b"before".to_vec();
-            Row::default().put(1).put(value).append_to(&mut appended);
+            Row::append(&mut appended, |row| _ = row.put(1).put(value));
             assert_eq!(appended, [b"before\x02", &bytes[..]].concat());
             assert_eq!(Reader::new(&bytes).varlong().unwrap(), value);
 
