@@ -113,6 +113,14 @@ impl Contact {
         (why, self.quiet.map(|(_, at)| at), self.tries(now).max(u32::from(self.outage.is_some())))
     }
 
+    /// The error of an outage that has used up the tries.
+    pub(super) fn gave_up(&self, now: Instant) -> Error {
+        let (why, since, tries) = self.trouble(now);
+        let tries_of = if tries == 1 { "try" } else { "tries" };
+        let text = format!("gave up after {tries} {tries_of}: {why}");
+        Error::new(ErrorKind::Unreachable, text).with_attempts(tries, since)
+    }
+
     /// The error of records that were not sent before the end.
     pub(super) fn late(&self, now: Instant) -> Error {
         let (why, since, tries) = self.trouble(now);

@@ -293,9 +293,7 @@ impl ResilientPublisher {
     }
 
     fn give_up(&mut self, now: Instant, sink: &mut dyn ReportSink) -> Error {
-        let (why, since, tries) = self.books.contact.trouble(now);
-        let text = format!("gave up after {tries} tries: {why}");
-        let error = Error::new(ErrorKind::Unreachable, text).with_attempts(tries, since);
+        let error = self.books.contact.gave_up(now);
         self.ended = Some(error.again());
         self.shut(&|| now, &error, sink);
         error

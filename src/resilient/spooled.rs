@@ -37,6 +37,7 @@ pub fn spooled(store: Store, inner: Box<dyn Publisher>) -> Box<dyn Publisher> {
         owed: 0,
         unsettled: None,
         ended: false,
+        full: Fullness::Room,
         trouble: None,
     })
 }
@@ -64,8 +65,17 @@ struct Spooled {
     unsettled: Option<Instant>,
     /// The inner publisher takes nothing more.
     ended: bool,
+    full: Fullness,
     /// A spool that cannot be read or written: told with the next `poll`.
     trouble: Option<Error>,
+}
+
+/// Whether the spool takes more, and whether the user knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fullness {
+    Room,
+    Full,
+    Told,
 }
 
 /// Where the records of a batch come from.
@@ -89,6 +99,8 @@ struct Books {
     origins: VecDeque<Origins>,
     /// Records that stay in the spool.
     kept: Ranges,
+    /// No broker takes records at present.
+    is_out: bool,
 }
 
 impl Books {
@@ -172,9 +184,21 @@ impl Spooled {
                 return Err(error);
             }
         }
+        self.tell_full(sink);
         self.settle()?;
         self.store.sync_when_due().map_err(failed)?;
         self.feed()
+    }
+
+    /// Tells once an outage that the input has to wait: what is slow for another reason shows in the progress.
+    fn tell_full(&mut self, sink: &mut dyn ReportSink) {
+        if !self.books.is_out {
+            self.full = Fullness::Room;
+        } else if self.full == Fullness::Full {
+            self.full = Fullness::Told;
+            let dir = self.store.dir().display();
+            sink.warn(&format!("spool {dir} is full: nothing more is read until records can be sent"));
+        }
     }
 
     /// Records in the spool that have no outcome.
@@ -198,7 +222,12 @@ impl Publisher for Spooled {
         let mut from = start;
         while from < records.end {
             match self.store.append(batch, from..records.end) {
-                Ok(0) => break,
+                Ok(0) => {
+                    if self.full == Fullness::Room {
+                        self.full = Fullness::Full;
+                    }
+                    break;
+                }
                 Ok(taken) => from += taken,
                 // Those before it are in the spool, and count.
                 Err(error) if from > start => {
@@ -288,6 +317,11 @@ impl ReportSink for Reports<'_> {
     }
 
     fn notice(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Disconnected { .. } => self.books.is_out = true,
+            Notice::Reconnected { .. } => self.books.is_out = false,
+            _ => {}
+        }
         self.sink.notice(notice);
     }
 

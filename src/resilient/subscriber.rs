@@ -167,8 +167,7 @@ impl ResilientSubscriber {
     }
 
     fn gave_up(&self) -> Error {
-        let (why, _, tries) = self.contact.trouble(self.now());
-        Error::new(ErrorKind::Unreachable, format!("gave up after {tries} tries: {why}"))
+        self.contact.gave_up(self.now())
     }
 
     /// The longest wait that misses nothing.

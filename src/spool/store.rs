@@ -179,6 +179,11 @@ impl Store {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Appends records, as many as there is room for; they are with the operating system when this returns.
     ///
     /// # Errors

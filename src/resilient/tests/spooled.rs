@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::{open_spool, spooled};
 use super::publisher::{Do, Fake, Seen, World, refused};
-use crate::backends::{Error, ErrorKind, Fate, Publisher};
+use crate::backends::{Error, ErrorKind, Fate, Notice, Publisher};
 use crate::record::{Batch, Slice, Span};
 
 struct Run {
@@ -118,4 +118,30 @@ fn a_kill_brings_back_what_was_not_settled() {
     let mut run = Run::new(dir.path());
     run.poll();
     assert_eq!(run.taken(), [2, 3]);
+}
+
+#[test]
+fn a_spool_that_fills_while_nothing_can_be_sent_is_told_once_an_outage() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut run = Run::new(dir.path());
+    run.world.set(|inside| inside.room = Some(0));
+    let mut batch = Batch::default();
+    let value = batch.append(&vec![b'x'; 100 << 10]);
+    (0..20).for_each(|line| batch.push(Span::new(Slice::NULL, value, line)));
+    let batch = Arc::new(batch);
+    let taken = run.publisher.send(&batch, 0..20).unwrap();
+    assert!((1..20).contains(&taken), "{taken}");
+    let mut told = |script: Option<Notice>| {
+        if let Some(notice) = script {
+            run.world.script(Do::Tell(notice));
+        }
+        assert_eq!(run.publisher.send(&batch, taken..20).unwrap(), 0);
+        run.poll();
+        run.seen.notices.iter().filter(|line| line.contains("is full")).count()
+    };
+    assert_eq!(told(None), 0, "no outage");
+    assert_eq!(told(Some(Notice::Disconnected { why: "refused".into() })), 1);
+    assert_eq!(told(None), 1, "only once");
+    assert_eq!(told(Some(Notice::Reconnected { after: Duration::ZERO, buffered: None })), 1);
+    assert_eq!(told(Some(Notice::Disconnected { why: "refused".into() })), 2);
 }
