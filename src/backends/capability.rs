@@ -296,20 +296,7 @@ pub(super) fn check(library: Library, settings: &Settings, purpose: Purpose) -> 
             }
         }
     }
-    check.warnings.extend(doubt(library, settings, purpose));
     check
-}
-
-/// What a resilient run promises and this library cannot keep, unless it is given up in words.
-fn doubt(library: Library, settings: &Settings, purpose: Purpose) -> Option<String> {
-    let promised = purpose == Purpose::Publish && settings.bool(KeyId::Resilient);
-    let lacks = |key| unmet(library, settings).iter().any(|(unmet, _)| *unmet == key);
-    (promised && lacks(KeyId::EnableIdempotence)).then(|| {
-        format!(
-            "{library} is not idempotent: a record may be written twice when an answer is lost or the broker throttles \
-             (not told with enable.idempotence=false)"
-        )
-    })
 }
 
 fn lack(capability: &Capability, library: Library, what: &str, place: &Place) -> String {
@@ -397,19 +384,6 @@ mod tests {
                 assert!(check(library, &settings, purpose).lacks.is_empty());
             }
         }
-    }
-
-    #[test]
-    fn what_a_resilient_run_cannot_promise_is_said_before_it_starts() {
-        let warnings = |library, purpose, set: &[(&str, &str)]| {
-            check(library, &Settings::for_tests(Side::Producer, set), purpose).warnings.len()
-        };
-        let resilient = ("resilient", "true");
-        assert_eq!(warnings(Library::Rskafka, Purpose::Publish, &[resilient]), 1);
-        assert_eq!(warnings(Library::Native, Purpose::Publish, &[resilient]), 0);
-        assert_eq!(warnings(Library::Rskafka, Purpose::Publish, &[]), 0);
-        let known = [resilient, ("enable.idempotence", "false")];
-        assert_eq!(warnings(Library::Rskafka, Purpose::Publish, &known), 0);
     }
 
     #[test]
