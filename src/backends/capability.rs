@@ -199,6 +199,22 @@ pub const CAPABILITIES: &[Capability] = &[
         asked: InData,
     },
     Capability {
+        name: "no_old_batches",
+        doc: "batches from before the offset that was asked for are left out, however many come in one answer",
+        native: Yes,
+        rdkafka: No,
+        rskafka: Yes,
+        asked: InData,
+    },
+    Capability {
+        name: "code_13_retried",
+        doc: "NETWORK_EXCEPTION (13) as an answer is tried again; elsewhere with `--resilient` only",
+        native: Yes,
+        rdkafka: No,
+        rskafka: Yes,
+        asked: InData,
+    },
+    Capability {
         name: "timestamp_zero",
         doc: "publishing a record with timestamp 0",
         native: Yes,
