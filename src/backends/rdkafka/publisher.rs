@@ -15,7 +15,7 @@ use crate::backends::{
     Error, ErrorKind, Fate, Log, PublishPlan, Publisher, ReportSink, Result, Waker,
     too_large as larger_than_allowed, unknown_partition, unknown_topic,
 };
-use crate::record::{Batch, RecordRef};
+use crate::record::{Batch, RecordRef, TopicPartition};
 use crate::settings::{KeyId, Settings, Side};
 
 /// The broker's MESSAGE_TOO_LARGE, and librdkafka's for a record that is too large by itself.
@@ -448,6 +448,7 @@ impl Teller<'_> {
         let line = report.batch.spans()[report.index].line;
         let fate = if report.possibly_written { Fate::Unknown } else { Fate::Failed };
         report.with_record(&self.topic, |r| {
+            let place = || TopicPartition { topic: r.topic.into(), partition: r.partition }.to_string();
             let error = match errors::kind(report.code) {
                 _ if report.code == TIMESTAMP_ZERO => Error::new(
                     ErrorKind::Unsupported,
@@ -459,10 +460,10 @@ impl Teller<'_> {
                 ),
                 ErrorKind::TooLarge => too_large(r.payload_len(), self.max_request),
                 ErrorKind::UnknownTopic if r.partition >= 0 => {
-                    Error::new(ErrorKind::UnknownTopic, format!("no partition {}[{}]", r.topic, r.partition))
+                    Error::new(ErrorKind::UnknownTopic, format!("no partition {}", place()))
                 }
                 ErrorKind::UnknownTopic => unknown_topic(r.topic),
-                _ if r.partition >= 0 => errors::error(report.code, format!("{}[{}]", r.topic, r.partition)),
+                _ if r.partition >= 0 => errors::error(report.code, place()),
                 _ => errors::error(report.code, format!("topic {}", r.topic)),
             };
             // librdkafka does not tell how often it tried: a refusal, or a doubt, is a try at least.

@@ -130,6 +130,8 @@ pub(super) struct Seen {
     /// Line, fate, tries.
     pub(super) lost: Vec<(u64, Fate, u32)>,
     pub(super) notices: Vec<String>,
+    /// Where a test expects them.
+    pub(super) warnings: Option<Vec<String>>,
 }
 
 impl ReportSink for Seen {
@@ -161,7 +163,8 @@ impl ReportSink for Seen {
     }
 
     fn warn(&mut self, message: &str) {
-        self.notices.push(message.to_owned());
+        let Some(warnings) = &mut self.warnings else { panic!("{message}") };
+        warnings.push(message.to_owned());
     }
 }
 

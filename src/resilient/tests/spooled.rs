@@ -124,6 +124,7 @@ fn a_kill_brings_back_what_was_not_settled() {
 fn a_spool_that_fills_while_nothing_can_be_sent_is_told_once_an_outage() {
     let dir = tempfile::tempdir().unwrap();
     let mut run = Run::new(dir.path());
+    run.seen.warnings = Some(Vec::new());
     run.world.set(|inside| inside.room = Some(0));
     let mut batch = Batch::default();
     let value = batch.append(&vec![b'x'; 100 << 10]);
@@ -137,7 +138,9 @@ fn a_spool_that_fills_while_nothing_can_be_sent_is_told_once_an_outage() {
         }
         assert_eq!(run.publisher.send(&batch, taken..20).unwrap(), 0);
         run.poll();
-        run.seen.notices.iter().filter(|line| line.contains("is full")).count()
+        let warnings = run.seen.warnings.as_deref().unwrap();
+        assert!(warnings.iter().all(|line| line.contains("is full")), "{warnings:?}");
+        warnings.len()
     };
     assert_eq!(told(None), 0, "no outage");
     assert_eq!(told(Some(Notice::Disconnected { why: "refused".into() })), 1);
