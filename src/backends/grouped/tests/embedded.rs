@@ -282,6 +282,21 @@ fn a_wake_up_ends_the_wait_for_a_commit() {
 }
 
 #[test]
+fn the_last_commit_is_not_taken_back_by_the_one_before() {
+    let broker = broker(1);
+    let mut run = Run::start(&broker, &[("retry.backoff.ms", "300")]);
+    run.has(&[(0, 0)]);
+    // Its first try fails, and the next one would come while the last commit is under way.
+    broker.faults().add(ApiKey::OffsetCommit, 1, FaultKind::Error(14));
+    broker.faults().add(ApiKey::OffsetCommit, 1, FaultKind::Delay(Duration::from_secs(1)));
+    run.member.waker()();
+    assert_eq!(run.member.commit(&vec![(tp(0), 5)]).unwrap_err().kind(), ErrorKind::Later);
+    run.seen.written = vec![(tp(0), 7)];
+    assert!(run.close().warnings.is_empty());
+    Run::start(&broker, &[]).has(&[(0, 7)]);
+}
+
+#[test]
 fn a_member_that_leaves_is_not_waited_for() {
     let broker = broker(4);
     let mut first = Run::start(&broker, &[]);
