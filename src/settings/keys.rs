@@ -323,7 +323,7 @@ pub const KEYS: &[Key] = &[
         .default("-1").doc("effort of the codec: gzip 0 to 9, lz4 0 to 12, zstd 1 to 12; -1 is the codec's own default"),
     row(KeyId::MaxInFlight, "max.in.flight.requests.per.connection", Role::Producer, Kind::Int(1, 1_000_000))
         .also(&["max.in.flight"])
-        .default("5").doc("requests sent to one broker without waiting for the answer"),
+        .default("5").doc("requests sent on one connection without waiting for the answer"),
     row(KeyId::BufferMemory, "buffer.memory", Role::Producer, Kind::Bytes(1024, I32 * 1024))
         .librdkafka_kib("queue.buffering.max.kbytes")
         .default("33554432").doc("bytes of records that may wait for delivery"),

@@ -33,8 +33,11 @@ pub enum Creation {
 pub enum Purpose {
     /// Metadata, coordinators, offsets by time.
     Control,
-    /// Writing records.
-    Produce,
+    /// Writing records, over one of several connections.
+    Produce {
+        /// Which of them.
+        channel: usize,
+    },
     /// Reading records.
     Fetch,
     /// A group's membership and offsets.

@@ -32,7 +32,7 @@ async fn a_thousand_requests_are_pipelined() {
     let broker = broker(BrokerOptions::default()).await;
     let cluster = cluster(vec![at(&broker)]);
     let id = id(&cluster.refresh(&[], far()).await.unwrap());
-    let connection = cluster.connection(id, Purpose::Produce, far()).await.unwrap();
+    let connection = cluster.connection(id, Purpose::Produce { channel: 0 }, far()).await.unwrap();
     let topics: Vec<String> = (0..1000).map(|n| format!("topic-{n}")).collect();
     let pending: Vec<_> = topics
         .iter()

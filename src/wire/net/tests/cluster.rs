@@ -383,14 +383,20 @@ async fn the_bootstrap_servers_are_asked_again_when_all_known_brokers_are_gone()
     *world.brokers.lock().unwrap() = vec![(2, "b")];
     let metadata = cluster.refresh(&[], far()).await.unwrap();
     assert_eq!(metadata.brokers().map(|broker| broker.id).collect::<Vec<_>>(), [2]);
-    cluster.connection(2, Purpose::Produce, far()).await.unwrap();
+    cluster.connection(2, Purpose::Produce { channel: 0 }, far()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_purpose_has_its_own_connection_and_keeps_it() {
     let world = World::new(&[(1, "a")]);
     let cluster = world.cluster(&["a"]);
-    let purposes = [Purpose::Control, Purpose::Produce, Purpose::Fetch, Purpose::Group, Purpose::Transaction];
+    let purposes = [
+        Purpose::Control,
+        Purpose::Produce { channel: 0 },
+        Purpose::Fetch,
+        Purpose::Group,
+        Purpose::Transaction,
+    ];
     let mut connections = Vec::new();
     for purpose in purposes {
         let first = cluster.connection(1, purpose, far()).await.unwrap();
@@ -468,7 +474,10 @@ async fn a_newer_leader_that_an_answer_tells_of_is_noted() {
     assert!(!cluster.note_leader("t", 0, Leader { id: 2, epoch: 5 }, None));
     assert!(cluster.note_leader("t", 0, Leader { id: 2, epoch: 6 }, Some(address("b"))));
     assert_eq!(cluster.metadata().leader("t", 0), Some(Leader { id: 2, epoch: 6 }));
-    assert_eq!(cluster.connection(2, Purpose::Produce, far()).await.unwrap().address(), &address("b"));
+    assert_eq!(
+        cluster.connection(2, Purpose::Produce { channel: 0 }, far()).await.unwrap().address(),
+        &address("b")
+    );
     // The broker asked has not heard of it yet.
     assert_eq!(cluster.refresh(&["t"], far()).await.unwrap().leader("t", 0).unwrap().id, 2);
 }

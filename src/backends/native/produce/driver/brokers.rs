@@ -1,4 +1,4 @@
-//! Brokers: connecting, sending what is ready, and what comes of it.
+//! Brokers: sending what is ready, and what comes of it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use super::super::fault::Fault;
 use super::super::lane::Placed;
 use super::super::request::{self, Finder, Item};
-use super::{ASK_FOR, Alarm, Asking, Driver, Event, Link, Node};
+use super::channels::{Channel, Way};
+use super::{Alarm, Asking, Driver, Event};
 use crate::backends::{ErrorKind, Notice};
 use crate::wire::messages::ProduceResponse;
-use crate::wire::net::{self, Answer, Connection, Kind, Purpose, Sending};
+use crate::wire::net::{self, Answer, Connection, Kind, Sending};
 
 impl Driver {
     /// Puts a lane on its leader's list, if it may have something to send.
@@ -18,7 +19,9 @@ impl Driver {
         match route.leader {
             Some(leader) if !route.listed => {
                 route.listed = true;
-                self.nodes.entry(leader).or_default().ready.push_back(at);
+                let narrow = self.nodes.entry(leader).or_default().narrow;
+                let way = if narrow { Way::first(leader) } else { Way::of(leader, at) };
+                self.channels.entry(way).or_default().ready.push_back(at);
             }
             Some(_) => {}
             None => {
@@ -31,55 +34,33 @@ impl Driver {
     }
 
     pub(super) fn dispatch_all(&mut self) {
-        let waiting = |node: &Node| !node.ready.is_empty();
-        let ids: Vec<i32> = self.nodes.iter().filter(|(_, node)| waiting(node)).map(|(id, _)| *id).collect();
+        let waiting = |channel: &Channel| !channel.ready.is_empty();
+        let ways: Vec<Way> =
+            self.channels.iter().filter(|(_, channel)| waiting(channel)).map(|(way, _)| *way).collect();
         let now = Instant::now();
-        for id in ids {
-            self.dispatch(id, now);
+        for way in ways {
+            self.dispatch(way, now);
         }
     }
 
-    /// Sends to a broker what is ready, as far as its connection takes it.
-    fn dispatch(&mut self, id: i32, now: Instant) {
-        while let Some(connection) = self.usable(id, now) {
-            let mut items = self.gather(id, now);
+    /// Sends to a broker what is ready, as far as the connection takes it.
+    fn dispatch(&mut self, way: Way, now: Instant) {
+        while let Some(connection) = self.usable(way, now) {
+            let mut items = self.gather(way, now);
             if items.is_empty() {
                 return;
             }
             request::arrange(&mut items);
-            self.send(id, &connection, items);
-        }
-    }
-
-    /// A broker's connection, if a request may be sent on it now. One that is not there is opened.
-    fn usable(&mut self, id: i32, now: Instant) -> Option<Connection> {
-        let node = self.nodes.get_mut(&id)?;
-        if node.ready.is_empty() || node.not_before.is_some_and(|not_before| not_before > now) {
-            return None;
-        }
-        match &node.link {
-            Link::Open(connection) if connection.is_open() => {
-                (node.in_flight < self.rules.in_flight).then(|| connection.clone())
-            }
-            Link::Coming => None,
-            Link::Open(_) | Link::None => {
-                node.link = Link::Coming;
-                let (cluster, timeout) = (self.cluster.clone(), self.rules.connect_timeout + ASK_FOR);
-                self.tasks.push(async move {
-                    let deadline = tokio::time::Instant::now() + timeout;
-                    Event::Connected(id, cluster.connection(id, Purpose::Produce, deadline).await)
-                });
-                None
-            }
+            self.send(way, &connection, items);
         }
     }
 
     /// Batches for one request.
-    fn gather(&mut self, id: i32, now: Instant) -> Vec<Item> {
+    fn gather(&mut self, way: Way, now: Instant) -> Vec<Item> {
         let (mut items, mut size) = (Vec::new(), 0);
-        while let Some(at) = self.nodes.get_mut(&id).and_then(|node| node.ready.pop_front()) {
+        while let Some(at) = self.channels.get_mut(&way).and_then(|channel| channel.ready.pop_front()) {
             let Some(route) = self.routes.get_mut(at) else { continue };
-            if route.leader != Some(id) {
+            if route.leader != Some(way.broker) {
                 route.listed = false;
                 self.list(at);
                 continue;
@@ -90,7 +71,7 @@ impl Driver {
                     self.rest(at);
                 }
                 Some(bytes) if !items.is_empty() && size + bytes > self.rules.max_request => {
-                    self.nodes.entry(id).or_default().ready.push_front(at);
+                    self.channels.entry(way).or_default().ready.push_front(at);
                     break;
                 }
                 Some(bytes) => {
@@ -121,9 +102,9 @@ impl Driver {
         }
     }
 
-    fn send(&mut self, id: i32, connection: &Connection, items: Vec<Item>) {
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.in_flight += 1;
+    fn send(&mut self, way: Way, connection: &Connection, items: Vec<Item>) {
+        if let Some(channel) = self.channels.get_mut(&way) {
+            channel.in_flight += 1;
         }
         let timeout = self.rules.request_timeout;
         let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
@@ -131,44 +112,15 @@ impl Driver {
         let sending = Sending::within(timeout).with_payload(Arc::new(request::load(&items)));
         if self.rules.acks == 0 {
             let written = connection.post(&request, sending);
-            self.tasks.push(async move { Event::Answered(id, items, written.await.map(|()| None)) });
+            self.tasks.push(async move { Event::Answered(way, items, written.await.map(|()| None)) });
         } else {
             let answer = connection.send(&request, sending);
-            self.tasks.push(async move { Event::Answered(id, items, answer.await.map(Some)) });
-        }
-    }
-
-    pub(super) fn connected(&mut self, id: i32, outcome: net::Result<Connection>) {
-        let node = self.nodes.entry(id).or_default();
-        match outcome {
-            Ok(connection) => node.link = Link::Open(connection),
-            Err(error) => {
-                node.link = Link::None;
-                let ready = std::mem::take(&mut node.ready);
-                // Where the broker has no address yet it is not the connection that waits.
-                let retry = Instant::now() + self.rules.retry_backoff;
-                node.not_before = Some(retry);
-                self.went_down(id, &error);
-                let (kind, why) = Fault::Lost(error.clone()).reason();
-                for at in ready {
-                    if let Some(route) = self.routes.get_mut(at) {
-                        route.listed = false;
-                        route.lane.blame(ErrorKind::TimedOut, &why);
-                        if !error.is_retriable() {
-                            route.lane.refuse((kind, &why), &mut self.effects);
-                        }
-                    }
-                    self.settle(at);
-                    self.list(at);
-                }
-                self.alarm(retry, Alarm::Node(id));
-                self.refresh();
-            }
+            self.tasks.push(async move { Event::Answered(way, items, answer.await.map(Some)) });
         }
     }
 
     /// Tells the user once that a broker does not answer.
-    fn went_down(&mut self, id: i32, error: &net::Error) {
+    pub(super) fn went_down(&mut self, id: i32, error: &net::Error) {
         let node = self.nodes.entry(id).or_default();
         if node.down.is_none() && error.is_retriable() {
             let address = self.metadata.broker(id).map(|broker| broker.address.to_string());
@@ -196,10 +148,11 @@ impl Driver {
         }
     }
 
-    pub(super) fn answered(&mut self, id: i32, items: Vec<Item>, outcome: net::Result<Option<Answer>>) {
-        if let Some(node) = self.nodes.get_mut(&id) {
-            node.in_flight = node.in_flight.saturating_sub(1);
+    pub(super) fn answered(&mut self, way: Way, items: Vec<Item>, outcome: net::Result<Option<Answer>>) {
+        if let Some(channel) = self.channels.get_mut(&way) {
+            channel.in_flight = channel.in_flight.saturating_sub(1);
         }
+        let id = way.broker;
         match outcome {
             Ok(None) => {
                 self.came_back(id);

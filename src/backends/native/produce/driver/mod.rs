@@ -1,12 +1,13 @@
 //! The task that sends: one for all partitions and brokers, on the client's own thread. What may be sent and
-//! what answers mean is decided in [`super::lane`]; here are the orders and the clock, in [`brokers`] the
-//! connections, in [`view`] the metadata and the producer's id.
+//! what answers mean is decided in [`super::lane`]; here are the orders and the clock, in [`brokers`] what is sent
+//! to them, in [`channels`] the connections, in [`view`] the metadata and the producer's id.
 
 mod brokers;
+mod channels;
 mod view;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BinaryHeap, HashMap};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::time::{Sleep, sleep};
 
+use self::channels::{Channel, Way};
 use super::lane::{Effects, Idempotence, Lane, Policy, Tools};
 use super::outcomes::{Outcomes, Receipts};
 use super::parcel::Filled;
@@ -51,7 +53,7 @@ pub(super) struct Rules {
     /// Connecting, and all that belongs to it.
     pub(super) connect_timeout: Duration,
     pub(super) retry_backoff: Duration,
-    /// Requests on one connection.
+    /// Requests on one connection (`max.in.flight.requests.per.connection`).
     pub(super) in_flight: usize,
     /// Bytes of batches in one request, unless one alone is larger.
     pub(super) max_request: usize,
@@ -61,8 +63,8 @@ pub(super) struct Rules {
 /// Something that was waited for.
 #[derive(Debug)]
 enum Event {
-    Connected(i32, net::Result<Connection>),
-    Answered(i32, Vec<Item>, net::Result<Option<Answer>>),
+    Connected(Way, net::Result<Connection>),
+    Answered(Way, Vec<Item>, net::Result<Option<Answer>>),
     Identified(net::Result<Identity>),
     Refreshed,
     Learned(watch::Receiver<Arc<Metadata>>),
@@ -83,7 +85,7 @@ enum Alarm {
 struct Route {
     lane: Lane,
     leader: Option<i32>,
-    /// It is in its leader's list.
+    /// It is in the list of its way to the leader.
     listed: bool,
     /// When its deadline is looked at.
     watched: Option<Instant>,
@@ -92,22 +94,12 @@ struct Route {
 /// A broker.
 #[derive(Debug, Default)]
 struct Node {
-    link: Link,
-    in_flight: usize,
-    /// Lanes that may have something to send.
-    ready: VecDeque<usize>,
     /// Nothing is sent to it before that.
     not_before: Option<Instant>,
     /// Since when it does not answer, and what it was called then.
     down: Option<(Instant, String)>,
-}
-
-#[derive(Debug, Default)]
-enum Link {
-    #[default]
-    None,
-    Coming,
-    Open(Connection),
+    /// It has refused a further connection: all goes over the first.
+    narrow: bool,
 }
 
 /// How asking for metadata stands.
@@ -129,6 +121,7 @@ pub(super) struct Driver {
     mailbox: Arc<Mailbox<Outcomes>>,
     routes: Vec<Route>,
     nodes: HashMap<i32, Node>,
+    channels: HashMap<Way, Channel>,
     metadata: Arc<Metadata>,
     asking: Asking,
     identity: Option<Identity>,
@@ -167,6 +160,7 @@ impl Driver {
             mailbox,
             routes: Vec::new(),
             nodes: HashMap::new(),
+            channels: HashMap::new(),
             asking: Asking::No,
             identity: None,
             identifying: false,
@@ -262,8 +256,8 @@ impl Driver {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Connected(id, outcome) => self.connected(id, outcome),
-            Event::Answered(id, items, outcome) => self.answered(id, items, outcome),
+            Event::Connected(way, outcome) => self.connected(way, outcome),
+            Event::Answered(way, items, outcome) => self.answered(way, items, outcome),
             Event::Identified(outcome) => self.identified(outcome),
             Event::Refreshed => self.refreshed(),
             Event::Learned(mut metadata) => {

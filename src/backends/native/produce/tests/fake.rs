@@ -66,6 +66,8 @@ pub(super) struct World {
     /// What was taken, by partition.
     pub(super) taken: HashMap<i32, Vec<String>>,
     connections: usize,
+    /// More connections than that are closed at once (`max.connections.per.ip`).
+    pub(super) most: Option<usize>,
 }
 
 /// A cluster of these with the topic `t`.
@@ -115,6 +117,9 @@ impl Fake {
 fn serve(mut stream: TcpStream, node: usize, addrs: &[SocketAddr], world: &Mutex<World>) -> Option<()> {
     let connection = {
         let mut world = world.lock().unwrap();
+        if world.most.is_some_and(|most| world.connections >= most) {
+            return None;
+        }
         world.connections += 1;
         world.connections
     };

@@ -1,5 +1,7 @@
 //! Against brokers that do as a script says: leaders that move, throttling, answers that make no sense.
 
+use std::collections::BTreeSet;
+
 use super::fake::{Does, Fake, encoded};
 use super::*;
 use crate::wire::messages::{ProduceResponse, ProduceResponsePartition, ProduceResponseTopic};
@@ -248,4 +250,47 @@ fn no_more_requests_are_in_flight_than_allowed() {
     assert_eq!(fake.world().came.len(), 3);
     let unknown = books.lost.iter().filter(|lost| lost.fate == Fate::Unknown).count();
     assert_eq!((unknown, books.lost.len()), (2, 10));
+}
+
+/// Three rounds of a value for each of so many partitions, and the connections that each partition's came over.
+fn over(fake: &Fake, partitions: i32) -> Vec<BTreeSet<usize>> {
+    let mut run = open(fake, &[]);
+    let values: Vec<(i32, &str)> = (0..partitions).map(|partition| (partition, "x")).collect();
+    for round in 1..=3 {
+        to_partitions(&mut run, &values);
+        run.until(|books| books.delivered == round * values.len() as u64);
+    }
+    run.close().all_delivered();
+    let world = fake.world();
+    let of = |partition| {
+        let came = world.came.iter().filter(move |came| came.partition == partition);
+        assert_eq!(came.clone().count(), 3);
+        came.map(|came| came.connection).collect()
+    };
+    (0..partitions).map(of).collect()
+}
+
+#[test]
+fn many_partitions_have_several_connections_and_each_always_the_same() {
+    let each = over(&Fake::start(1, &[Some(0); 64]), 64);
+    assert!(each.iter().all(|connections| connections.len() == 1), "{each:?}");
+    let all: BTreeSet<usize> = each.into_iter().flatten().collect();
+    assert_eq!(all.len(), 4);
+}
+
+#[test]
+fn a_few_partitions_share_a_connection() {
+    let each = over(&Fake::start(1, &[Some(0); 8]), 8);
+    assert_eq!(each.into_iter().flatten().collect::<BTreeSet<_>>().len(), 1);
+}
+
+#[test]
+fn a_broker_that_refuses_further_connections_is_sent_all_over_the_first() {
+    let fake = Fake::start(1, &[Some(0); 64]);
+    // The other one is for metadata.
+    fake.world().most = Some(2);
+    let each = over(&fake, 64);
+    assert_eq!(each.into_iter().flatten().collect::<BTreeSet<_>>().len(), 1);
+    let taken: Vec<_> = (0..64).map(|partition| fake.taken(partition).len()).collect();
+    assert_eq!(taken, [3; 64]);
 }
