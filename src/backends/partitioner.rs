@@ -1,12 +1,17 @@
 //! Which partition a record goes to: Java's murmur2 for keyed records, whichever library runs, and
 //! the other choices of `partitioner` as librdkafka defines them (CONFIGURATION.md, rdkafka_msg.c).
 //!
-//! Records without a key are spread in batches: one random partition until a batch is full or was
-//! cut, then another (KIP-480, KIP-794). One record each in turn would make many small batches.
+//! Records without a key are spread in runs: to one partition until so many bytes went there or its batch was
+//! cut, then to the next (KIP-480, KIP-794). One record each in turn would make many small batches.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
+use std::ops::RangeInclusive;
 use std::str::FromStr;
+
+/// A run has this part of what has been spread so far, within its limits: a short input reaches all partitions, a long
+/// one goes out in large batches, and no partition is ahead of another by more than this part.
+const PART: usize = 32;
 
 /// The values of `partitioner`. Each `_random` hashes keys and spreads records without one; the
 /// others hash a null key as an empty one, so that all those records share a partition.
@@ -66,22 +71,21 @@ pub struct UnknownPartitioner;
 #[derive(Debug)]
 pub struct Partitioner {
     strategy: Strategy,
-    /// Bytes after which records without a key move on.
-    batch_bytes: usize,
-    sticky: Option<Sticky>,
+    /// Bytes of a run.
+    run: RangeInclusive<usize>,
+    /// Bytes of records without a key so far.
+    spread: usize,
+    /// Where the last of them went.
+    last: Option<i32>,
+    /// Bytes that are to go there, too.
+    left: usize,
     random: Random,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Sticky {
-    partition: i32,
-    bytes: usize,
-}
-
 impl Partitioner {
-    /// `batch_bytes` is the size of a full batch.
-    pub fn new(strategy: Strategy, batch_bytes: usize) -> Self {
-        Self { strategy, batch_bytes, sticky: None, random: Random::seeded() }
+    /// Records without a key go to one partition in runs of at least and at most so many bytes.
+    pub fn new(strategy: Strategy, run: RangeInclusive<usize>) -> Self {
+        Self { strategy, run, spread: 0, last: None, left: 0, random: Random::seeded() }
     }
 
     /// The partition, below `partitions` (at least 1), of a record of `size` bytes.
@@ -98,25 +102,28 @@ impl Partitioner {
         self.stick(size, n)
     }
 
+    /// The partition of the next record without a key, if it goes where the last one went.
+    pub fn stays_at(&self) -> Option<i32> {
+        self.last.filter(|_| self.left > 0)
+    }
+
     /// Bytes of records without a key that go where the last of them went.
     pub fn stays(&self) -> usize {
-        match self.sticky {
-            _ if !self.strategy.spread => usize::MAX,
-            Some(sticky) => self.batch_bytes.saturating_sub(sticky.bytes),
-            None => 0,
-        }
+        if self.strategy.spread { self.left } else { usize::MAX }
     }
 
     /// So many bytes of them went there.
     pub fn stayed(&mut self, bytes: usize) {
-        if let Some(sticky) = &mut self.sticky {
-            sticky.bytes += bytes;
-        }
+        self.left = self.left.saturating_sub(bytes);
+        self.spread = self.spread.saturating_add(bytes);
     }
 
-    /// Records without a key go elsewhere from here on: the batch they went to is on its way.
-    pub fn batch_was_cut(&mut self) {
-        self.sticky = None;
+    /// A partition's batch is on its way: if it is the one where records without a key go, they go elsewhere from here
+    /// on.
+    pub fn batch_was_cut(&mut self, partition: i32) {
+        if self.last == Some(partition) {
+            self.left = 0;
+        }
     }
 
     /// Whether a record with this key may go to any partition.
@@ -134,11 +141,15 @@ impl Partitioner {
     }
 
     fn stick(&mut self, size: usize, n: i32) -> i32 {
-        let held = self.sticky.filter(|s| s.partition < n && s.bytes < self.batch_bytes);
-        let mut sticky = held.unwrap_or_else(|| Sticky { partition: self.random.below(n), bytes: 0 });
-        sticky.bytes += size;
-        self.sticky = Some(sticky);
-        sticky.partition
+        let held = self.stays_at().filter(|last| *last < n);
+        let partition = held.unwrap_or_else(|| {
+            self.left = (self.spread / PART).clamp(*self.run.start(), *self.run.end());
+            // Each in turn, from one that other publishers do not begin with.
+            self.last.map_or_else(|| self.random.below(n), |last| last.wrapping_add(1) % n)
+        });
+        self.last = Some(partition);
+        self.stayed(size);
+        partition
     }
 }
 
@@ -228,7 +239,7 @@ mod tests {
     use super::*;
 
     fn keyed(name: &str, key: Option<&[u8]>) -> i32 {
-        Partitioner::new(name.parse().unwrap(), 1000).partition(key, 10, 1_000_003)
+        Partitioner::new(name.parse().unwrap(), 1000..=1000).partition(key, 10, 1_000_003)
     }
 
     #[test]
@@ -287,37 +298,54 @@ mod tests {
     #[test]
     fn an_empty_key_is_a_key_except_under_consistent_random() {
         assert_eq!(keyed("murmur2_random", Some(b"")), keyed("murmur2", Some(b"")));
-        let mut p = Partitioner::new("consistent_random".parse().unwrap(), 1);
+        let mut p = Partitioner::new("consistent_random".parse().unwrap(), 1..=1);
         let seen: std::collections::BTreeSet<i32> = (0..200).map(|_| p.partition(Some(b""), 1, 8)).collect();
         assert_eq!(seen.len(), 8);
     }
 
     #[test]
-    fn records_without_a_key_stay_until_a_batch_is_full_and_reach_every_partition() {
-        let mut p = Partitioner::new(Strategy::default(), 100);
-        let chosen: Vec<i32> = (0..4000).map(|_| p.partition(None, 10, 4)).collect();
-        assert!(chosen.chunks(10).all(|batch| batch.iter().all(|p| *p == batch[0])));
-        for partition in 0..4 {
-            assert!(chosen.contains(&partition), "{partition}");
+    fn records_without_a_key_stay_for_a_run_and_reach_every_partition_in_turn() {
+        let mut p = Partitioner::new(Strategy::default(), 100..=100);
+        let chosen: Vec<i32> = (0..400).map(|_| p.partition(None, 10, 4)).collect();
+        assert!(chosen.chunks(10).all(|run| run.iter().all(|p| *p == run[0])));
+        assert!(
+            chosen.chunks(10).zip(chosen[10..].chunks(10)).all(|(run, next)| next[0] == (run[0] + 1) % 4)
+        );
+    }
+
+    #[test]
+    fn runs_grow_with_what_was_spread_and_keep_partitions_even() {
+        let mut p = Partitioner::new(Strategy::default(), 100..=1000);
+        let (mut runs, mut of) = (vec![(-1, 0)], [0_usize; 5]);
+        for n in 1..=100_000_usize {
+            let to = p.partition(None, 1, 5);
+            of[to as usize] += 1;
+            match runs.last_mut() {
+                Some((last, bytes)) if *last == to => *bytes += 1,
+                _ => runs.push((to, 1)),
+            }
+            let (least, most) = (of.iter().min().unwrap(), of.iter().max().unwrap());
+            assert!(most - least <= (n / PART).clamp(100, 1000), "{of:?}");
         }
+        let lengths: Vec<usize> = runs[1..runs.len() - 1].iter().map(|(_, bytes)| *bytes).collect();
+        assert_eq!((lengths[0], lengths.last()), (100, Some(&1000)));
+        assert!(lengths.is_sorted(), "{lengths:?}");
     }
 
     #[test]
     fn a_cut_batch_lets_records_without_a_key_move_on() {
-        let mut p = Partitioner::new(Strategy::default(), usize::MAX);
-        let seen: std::collections::BTreeSet<i32> = (0..200)
-            .map(|_| {
-                p.batch_was_cut();
-                p.partition(None, 10, 8)
-            })
-            .collect();
-        assert_eq!(seen.len(), 8);
+        let mut p = Partitioner::new(Strategy::default(), usize::MAX..=usize::MAX);
+        let first = p.partition(None, 10, 8);
+        p.batch_was_cut((first + 5) % 8);
+        assert_eq!(p.partition(None, 10, 8), first);
+        p.batch_was_cut(first);
+        assert_eq!(p.partition(None, 10, 8), (first + 1) % 8);
     }
 
     #[test]
     fn fewer_partitions_than_before_never_give_one_that_is_gone() {
-        let mut p = Partitioner::new(Strategy::default(), usize::MAX);
-        p.sticky = Some(Sticky { partition: 7, bytes: 1 });
+        let mut p = Partitioner::new(Strategy::default(), usize::MAX..=usize::MAX);
+        (p.last, p.left) = (Some(7), 1);
         assert!((0..3).contains(&p.partition(None, 10, 3)));
     }
 

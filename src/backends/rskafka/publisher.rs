@@ -349,7 +349,8 @@ impl Router {
         let count = self.block_on(self.shared.cluster.partitions_of(topic, self.config.create))?;
         let count = Arc::new(AtomicI32::new(count));
         lock(&self.counts).push((topic.to_owned(), Arc::clone(&count)));
-        let partitioner = Partitioner::new(self.config.strategy, self.config.cut.bytes.min(STICKY_BYTES));
+        let run = self.config.cut.bytes.min(STICKY_BYTES);
+        let partitioner = Partitioner::new(self.config.strategy, run..=run);
         Ok(Found { count, partitioner, queues: Vec::new() })
     }
 
@@ -377,8 +378,10 @@ impl Router {
     /// Where records without a key stick may change: what they stuck to was cut by age.
     fn new_round(&mut self) {
         for found in self.topics.iter_mut().filter_map(|topic| topic.found.as_mut().ok()) {
-            if found.queues.iter().flatten().any(|queue| queue.was_cut_early()) {
-                found.partitioner.batch_was_cut();
+            for (partition, queue) in (0..).zip(&found.queues) {
+                if queue.as_ref().is_some_and(|queue| queue.was_cut_early()) {
+                    found.partitioner.batch_was_cut(partition);
+                }
             }
         }
     }

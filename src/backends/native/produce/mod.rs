@@ -51,7 +51,7 @@ const WINDOW: usize = 5;
 const MAX_ANSWER: usize = 32 << 20;
 /// Bytes of buffers kept for answers: those to Produce are small.
 const KEPT: usize = 1 << 20;
-/// Bytes of records without a key that go to one partition before the next.
+/// Bytes of records without a key that go to one partition before the next, at least; a full batch ends them.
 const RUN: usize = 64 << 10;
 
 /// Connects and looks up the topic.
@@ -61,7 +61,7 @@ const RUN: usize = 64 << 10;
 pub(super) fn open(settings: &Settings, plan: &PublishPlan) -> Result<Box<dyn Publisher>> {
     let (rules, tools) = (rules(settings, plan), tools(settings)?);
     let cut = cut(settings);
-    let topics = Topics::new(strategy(settings)?, cut.bytes.min(RUN), plan.partition);
+    let topics = Topics::new(strategy(settings)?, cut.bytes.min(RUN)..=usize::MAX, plan.partition);
     let config = config::cluster(settings, MAX_ANSWER, KEPT)?;
     let runtime = runtime()?;
     let cluster = Cluster::new(config, runtime.handle());

@@ -168,6 +168,12 @@ impl NativePublisher {
         }
         let topic = batch.topic(span).map_or(0, |name| self.topic(name));
         let (key, value) = (batch.slice(span.key), batch.slice(span.value));
+        if key.is_none()
+            && let Some(at) = self.parts.topics.stays_at(topic)
+        {
+            // Else it would begin a batch of its own there, and the next one go elsewhere.
+            self.make_room(topic, at.unsigned_abs() as usize, size);
+        }
         let partition = self.parts.topics.partition(topic, span.partition, key, size)?;
         let at = partition.unsigned_abs() as usize;
         self.make_room(topic, at, size);
@@ -258,6 +264,7 @@ impl NativePublisher {
     fn close_batch(&mut self, topic: usize, at: usize) -> Option<(usize, Filled)> {
         let open = self.lanes.get_mut(topic)?.get_mut(at)?.as_mut()?;
         let filled = open.filled.take()?;
+        self.parts.topics.was_cut(topic, at as i32);
         // Others of about its size follow; of few sizes, so that buffers can be used again.
         let most = self.parts.cut.bytes;
         open.expected = filled.size().max(FIRST).next_power_of_two().min(most);
@@ -282,7 +289,6 @@ impl NativePublisher {
             let open = self.lanes.get(topic).and_then(|lanes| lanes.get(at)).and_then(Option::as_ref);
             if open.and_then(|open| open.filled.as_ref()).is_some_and(|filled| filled.since == since) {
                 batches.extend(self.close_batch(topic, at));
-                self.parts.topics.was_cut(topic);
             }
         }
         self.deliver(batches);

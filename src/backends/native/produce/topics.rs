@@ -1,6 +1,7 @@
 //! Which partition a record goes to.
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ pub(super) struct Topics {
     names: HashMap<String, usize>,
     strategy: Strategy,
     /// Bytes of records without a key that go to one partition before the next.
-    run: usize,
+    run: RangeInclusive<usize>,
     /// The partition of all records that name none.
     partition: Option<i32>,
 }
@@ -52,7 +53,7 @@ impl NotFound {
 }
 
 impl Topics {
-    pub(super) fn new(strategy: Strategy, run: usize, partition: Option<i32>) -> Self {
+    pub(super) fn new(strategy: Strategy, run: RangeInclusive<usize>, partition: Option<i32>) -> Self {
         Self { all: Vec::new(), names: HashMap::new(), strategy, run, partition }
     }
 
@@ -76,7 +77,7 @@ impl Topics {
     /// Takes note of a topic, or that it cannot be used.
     pub(super) fn add(&mut self, name: &str, found: Result<Arc<Topic>>) -> usize {
         let found = match found {
-            Ok(topic) => Ok(Found { topic, partitioner: Partitioner::new(self.strategy, self.run) }),
+            Ok(topic) => Ok(Found { topic, partitioner: Partitioner::new(self.strategy, self.run.clone()) }),
             Err(why) => Err(NotFound { kind: why.kind(), text: why.to_string(), since: Instant::now() }),
         };
         self.all.push(Entry { name: name.into(), found });
@@ -108,11 +109,16 @@ impl Topics {
         }
     }
 
-    /// A batch of this topic went out before it was full: records without a key go elsewhere from here on.
-    pub(super) fn was_cut(&mut self, at: usize) {
+    /// The batch of a partition is handed over: records without a key that went there go elsewhere from here on.
+    pub(super) fn was_cut(&mut self, at: usize, partition: i32) {
         if let Some(Ok(found)) = self.all.get_mut(at).map(|entry| entry.found.as_mut()) {
-            found.partitioner.batch_was_cut();
+            found.partitioner.batch_was_cut(partition);
         }
+    }
+
+    /// The partition of the next record with neither key nor partition, if it is that of the last one.
+    pub(super) fn stays_at(&self, at: usize) -> Option<i32> {
+        self.all.get(at)?.found.as_ref().ok()?.partitioner.stays_at()
     }
 
     /// Bytes of records with neither key nor partition that go where the last of them went.
@@ -204,7 +210,7 @@ mod tests {
     }
 
     fn topics(leaders: &[Option<i32>]) -> Topics {
-        let mut topics = Topics::new(Strategy::default(), 1, None);
+        let mut topics = Topics::new(Strategy::default(), 1..=1, None);
         topics.add_own("t", topic(leaders)).unwrap();
         topics
     }
@@ -215,7 +221,7 @@ mod tests {
         for n in 0..100_u32 {
             assert_eq!(topics.partition(0, -1, None, 10).unwrap(), 1);
             let keyed = topics.partition(0, -1, Some(&n.to_be_bytes()), 10).unwrap();
-            let mut all = Partitioner::new(Strategy::default(), 1);
+            let mut all = Partitioner::new(Strategy::default(), 1..=1);
             assert_eq!(keyed, all.partition(Some(&n.to_be_bytes()), 10, 4));
         }
     }
@@ -228,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_topic_is_known_by_its_name_and_one_without_a_name_refuses() {
-        let mut topics = Topics::new(Strategy::default(), 1, None);
+        let mut topics = Topics::new(Strategy::default(), 1..=1, None);
         topics.add_none();
         let error = topics.partition(0, -1, None, 10).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnknownTopic);

@@ -294,3 +294,20 @@ fn a_broker_that_refuses_further_connections_is_sent_all_over_the_first() {
     let taken: Vec<_> = (0..64).map(|partition| fake.taken(partition).len()).collect();
     assert_eq!(taken, [3; 64]);
 }
+
+#[test]
+fn a_full_batch_ends_a_run_and_the_next_record_begins_elsewhere() {
+    let fake = Fake::start(1, &[Some(0); 4]);
+    let mut run = open(&fake, &[("batch.size", "2000"), ("linger.ms", "60000")]);
+    run.send(numbers(0..50_000));
+    run.close().all_delivered();
+    let world = fake.world();
+    // When a batch is what ends a run, it has nothing but that run.
+    let numbers = world.came.iter().map(|came| came.values.iter().map(|n| n.parse().unwrap()));
+    let late: Vec<Vec<u64>> = numbers.map(Iterator::collect).filter(|n: &Vec<u64>| n[0] > 20_000).collect();
+    assert!(late.iter().all(|n| n.windows(2).all(|pair| pair[1] == pair[0] + 1)), "{late:?}");
+    let full = late.iter().map(Vec::len).max().unwrap() - 1;
+    assert!(late.iter().filter(|n| n.len() < full).count() <= 1);
+    let each: Vec<usize> = (0..4).map(|partition| world.taken[&partition].len()).collect();
+    assert!(each.iter().max().unwrap() - each.iter().min().unwrap() <= 2 * full, "{each:?}");
+}
