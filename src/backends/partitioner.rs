@@ -102,9 +102,16 @@ impl Partitioner {
         self.stick(size, n)
     }
 
-    /// The partition of the next record without a key, if it goes where the last one went.
-    pub fn stays_at(&self) -> Option<i32> {
-        self.last.filter(|_| self.left > 0)
+    /// The partition of the next record, if it goes where the last one without a key went.
+    pub fn stays_at(&self, key: Option<&[u8]>) -> Option<i32> {
+        self.last.filter(|_| self.left > 0 && self.hashed_key(key).is_none())
+    }
+
+    /// The last record went to another partition than was chosen: so do those without a key that stay with it.
+    pub fn went_to(&mut self, partition: i32, key: Option<&[u8]>) {
+        if self.hashed_key(key).is_none() {
+            self.last = Some(partition);
+        }
     }
 
     /// Bytes of records without a key that go where the last of them went.
@@ -141,7 +148,7 @@ impl Partitioner {
     }
 
     fn stick(&mut self, size: usize, n: i32) -> i32 {
-        let held = self.stays_at().filter(|last| *last < n);
+        let held = self.last.filter(|last| self.left > 0 && *last < n);
         let partition = held.unwrap_or_else(|| {
             self.left = (self.spread / PART).clamp(*self.run.start(), *self.run.end());
             // Each in turn, from one that other publishers do not begin with.

@@ -27,6 +27,8 @@ pub(super) struct Keeping {
     begun: Instant,
     /// As whom.
     who: Identity,
+    /// How often partitions had been lost when they were read.
+    losses: u64,
 }
 
 /// Partitions whose start is looked for.
@@ -49,12 +51,14 @@ enum For {
 impl Driver {
     pub(super) fn commit(&mut self, number: u64, offsets: Offsets, deadline: Instant) {
         let begun = Instant::now();
-        self.keep(Keeping { number, offsets, deadline, begun, who: Identity::default() });
+        let (who, losses) = (Identity::default(), self.losses);
+        self.keep(Keeping { number, offsets, deadline, begun, who, losses });
     }
 
     pub(super) fn keep(&mut self, mut keeping: Keeping) {
         keeping.who = self.member.identity();
-        if keeping.who.generation < 0 {
+        // What was lost is not this member's to commit, not even when it is one again.
+        if keeping.who.generation < 0 || keeping.losses != self.losses {
             return self.committed(&keeping, Err(rebalancing()));
         }
         if Instant::now() >= keeping.deadline {

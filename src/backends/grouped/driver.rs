@@ -82,6 +82,8 @@ pub(super) struct Driver {
     /// Assigned partitions whose start is not told yet, with the number of the assignment.
     pub(super) opening: HashMap<TopicPartition, u64>,
     assignments: u64,
+    /// How often partitions were lost.
+    pub(super) losses: u64,
     pub(super) tasks: JoinSet<Done>,
     trouble: Trouble,
     is_over: bool,
@@ -119,6 +121,7 @@ impl Driver {
             starts: Starts::new(Arc::new(|_| None)),
             opening: HashMap::new(),
             assignments: 0,
+            losses: 0,
             tasks: JoinSet::new(),
             is_over: false,
         }
@@ -264,6 +267,7 @@ impl Driver {
                     self.app.tell(Told::Revoked(ticket, partitions));
                 }
                 Action::Lose(partitions) => {
+                    self.losses += 1;
                     self.opening.retain(|tp, _| !partitions.contains(tp));
                     self.app.tell(Told::Lost(partitions));
                 }

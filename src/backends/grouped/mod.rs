@@ -217,14 +217,16 @@ impl Grouped {
         number
     }
 
-    /// The last commit of something. It waits for one that is still under way, which might come after it and take
-    /// it back.
+    /// The last commit of something. It waits, for half of its time, for one that is still under way, which might
+    /// come after it and take it back.
     fn commit_by(&mut self, offsets: &Offsets, deadline: Instant) -> Result<()> {
         if offsets.is_empty() {
             return Ok(());
         }
         if let Some((number, until)) = self.unanswered.take() {
-            self.reply(number, deadline.min(until), Wait::Out);
+            let now = Instant::now();
+            let half = deadline.saturating_duration_since(now) / 2;
+            self.reply(number, until.min(now + half), Wait::Out);
         }
         let number = self.order_commit(offsets, deadline);
         match self.reply(number, deadline, Wait::Out) {

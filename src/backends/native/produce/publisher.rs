@@ -168,9 +168,7 @@ impl NativePublisher {
         }
         let topic = batch.topic(span).map_or(0, |name| self.topic(name));
         let (key, value) = (batch.slice(span.key), batch.slice(span.value));
-        if key.is_none()
-            && let Some(at) = self.parts.topics.stays_at(topic)
-        {
+        if let Some(at) = self.parts.topics.stays_at(topic, span.partition, key) {
             // Else it would begin a batch of its own there, and the next one go elsewhere.
             self.make_room(topic, at.unsigned_abs() as usize, size);
         }

@@ -116,9 +116,10 @@ impl Topics {
         }
     }
 
-    /// The partition of the next record with neither key nor partition, if it is that of the last one.
-    pub(super) fn stays_at(&self, at: usize) -> Option<i32> {
-        self.all.get(at)?.found.as_ref().ok()?.partitioner.stays_at()
+    /// The partition of a record that may name one itself, if it goes where the last one without a key went.
+    pub(super) fn stays_at(&self, at: usize, named: i32, key: Option<&[u8]>) -> Option<i32> {
+        let found = self.all.get(at)?.found.as_ref().ok()?;
+        if named < 0 && self.partition.is_none() { found.partitioner.stays_at(key) } else { None }
     }
 
     /// Bytes of records with neither key nor partition that go where the last of them went.
@@ -172,7 +173,11 @@ impl Found {
         if self.is_led(chosen) || !self.partitioner.spreads(key) {
             return chosen;
         }
-        (chosen..count).chain(0..chosen).find(|other| self.is_led(*other)).unwrap_or(chosen)
+        let other = (chosen..count).chain(0..chosen).find(|other| self.is_led(*other));
+        if let Some(other) = other {
+            self.partitioner.went_to(other, key);
+        }
+        other.unwrap_or(chosen)
     }
 
     #[inline]
@@ -224,6 +229,22 @@ mod tests {
             let mut all = Partitioner::new(Strategy::default(), 1..=1);
             assert_eq!(keyed, all.partition(Some(&n.to_be_bytes()), 10, 4));
         }
+    }
+
+    #[test]
+    fn a_batch_that_is_cut_ends_a_run_beside_a_partition_without_a_leader_too() {
+        let mut topics = Topics::new(Strategy::default(), usize::MAX..=usize::MAX, None);
+        topics.add_own("t", topic(&[None, Some(1), None, Some(2)])).unwrap();
+        let mut last = topics.partition(0, -1, None, 10).unwrap();
+        for _ in 0..10 {
+            assert_eq!(topics.partition(0, -1, None, 10).unwrap(), last);
+            assert_eq!(topics.stays_at(0, -1, None), Some(last));
+            topics.was_cut(0, last);
+            let next = topics.partition(0, -1, None, 10).unwrap();
+            assert_eq!(next, 4 - last);
+            last = next;
+        }
+        assert_eq!((topics.stays_at(0, 3, None), topics.stays_at(0, -1, Some(b"k"))), (None, None));
     }
 
     #[test]

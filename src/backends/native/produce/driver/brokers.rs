@@ -7,7 +7,7 @@ use super::super::fault::Fault;
 use super::super::lane::Placed;
 use super::super::request::{self, Finder, Item};
 use super::channels::{Channel, Way};
-use super::{Alarm, Asking, Driver, Event};
+use super::{Alarm, Asking, Driver, Event, Sent};
 use crate::backends::{ErrorKind, Notice};
 use crate::wire::messages::ProduceResponse;
 use crate::wire::net::{self, Answer, Connection, Kind, Sending};
@@ -16,11 +16,11 @@ impl Driver {
     /// Puts a lane on its leader's list, if it may have something to send.
     pub(super) fn list(&mut self, at: usize) {
         let Some(route) = self.routes.get_mut(at).filter(|route| !route.lane.is_empty()) else { return };
-        match route.leader {
-            Some(leader) if !route.listed => {
+        match route.way {
+            Some(way) if !route.listed => {
                 route.listed = true;
-                let narrow = self.nodes.entry(leader).or_default().narrow;
-                let way = if narrow { Way::first(leader) } else { Way::of(leader, at) };
+                let is_refused = self.channels.get(&way).is_some_and(|channel| channel.is_refused);
+                let way = if is_refused { way.first() } else { way };
                 self.channels.entry(way).or_default().ready.push_back(at);
             }
             Some(_) => {}
@@ -60,7 +60,7 @@ impl Driver {
         let (mut items, mut size) = (Vec::new(), 0);
         while let Some(at) = self.channels.get_mut(&way).and_then(|channel| channel.ready.pop_front()) {
             let Some(route) = self.routes.get_mut(at) else { continue };
-            if route.leader != Some(way.broker) {
+            if route.way.map(|way| way.broker) != Some(way.broker) {
                 route.listed = false;
                 self.list(at);
                 continue;
@@ -106,16 +106,22 @@ impl Driver {
         if let Some(channel) = self.channels.get_mut(&way) {
             channel.in_flight += 1;
         }
-        let timeout = self.rules.request_timeout;
+        let (timeout, at) = (self.rules.request_timeout, Instant::now());
         let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
         let request = request::request(&items, self.rules.acks, timeout_ms);
         let sending = Sending::within(timeout).with_payload(Arc::new(request::load(&items)));
         if self.rules.acks == 0 {
             let written = connection.post(&request, sending);
-            self.tasks.push(async move { Event::Answered(way, items, written.await.map(|()| None)) });
+            self.tasks.push(async move {
+                let outcome = written.await.map(|()| None);
+                Event::Answered(Sent { way, at, items }, outcome)
+            });
         } else {
             let answer = connection.send(&request, sending);
-            self.tasks.push(async move { Event::Answered(way, items, answer.await.map(Some)) });
+            self.tasks.push(async move {
+                let outcome = answer.await.map(Some);
+                Event::Answered(Sent { way, at, items }, outcome)
+            });
         }
     }
 
@@ -131,9 +137,10 @@ impl Driver {
         }
     }
 
-    fn came_back(&mut self, id: i32) {
+    /// It has answered what was sent then: that it did so before it went down tells nothing.
+    fn came_back(&mut self, id: i32, sent: Instant) {
         let Some(node) = self.nodes.get_mut(&id) else { return };
-        if let Some((since, place)) = node.down.take() {
+        if let Some((since, place)) = node.down.take_if(|(since, _)| *since <= sent) {
             self.outcomes.notice(Notice::Back { place, after: since.elapsed() });
         }
     }
@@ -141,25 +148,29 @@ impl Driver {
     /// Nobody waits for a broker that leads no partition any more.
     pub(super) fn forget_replaced(&mut self) {
         for (id, node) in self.nodes.iter_mut().filter(|(_, node)| node.down.is_some()) {
-            let leads = self.routes.iter().any(|route| route.leader == Some(*id));
+            let leads = self.routes.iter().any(|route| route.way.is_some_and(|way| way.broker == *id));
             if !leads && let Some((_, place)) = node.down.take() {
                 self.outcomes.notice(Notice::Replaced { place });
             }
         }
     }
 
-    pub(super) fn answered(&mut self, way: Way, items: Vec<Item>, outcome: net::Result<Option<Answer>>) {
+    pub(super) fn answered(&mut self, sent: Sent, outcome: net::Result<Option<Answer>>) {
+        let Sent { way, at, items } = sent;
         if let Some(channel) = self.channels.get_mut(&way) {
             channel.in_flight = channel.in_flight.saturating_sub(1);
         }
         let id = way.broker;
         match outcome {
             Ok(None) => {
-                self.came_back(id);
+                self.came_back(id, at);
                 items.into_iter().for_each(|item| self.tell(item, Ok(Placed::SOMEWHERE)));
             }
             Ok(Some(answer)) => match answer.read::<ProduceResponse<'_>>() {
-                Ok(told) => self.read(id, items, &told),
+                Ok(told) => {
+                    self.came_back(id, at);
+                    self.read(id, items, &told);
+                }
                 Err(error) => self.lost(id, items, &error),
             },
             Err(error) => self.lost(id, items, &error),
@@ -167,7 +178,6 @@ impl Driver {
     }
 
     fn read(&mut self, id: i32, items: Vec<Item>, told: &ProduceResponse<'_>) {
-        self.came_back(id);
         self.throttle(id, told.throttle_time_ms);
         let mut finder = Finder::new(told);
         for item in items {

@@ -3,7 +3,7 @@
 //! would wait for each other. So those beyond the first few have further connections.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::fault::Fault;
 use super::{ASK_FOR, Alarm, Driver, Event};
@@ -12,8 +12,10 @@ use crate::wire::net::{self, Connection, Purpose};
 
 /// Connections to one broker, at most.
 const CHANNELS: usize = 4;
-/// So many partitions need no further connection.
+/// So many partitions of a broker need no further connection.
 const FEW: usize = 8;
+/// How long a further connection may take to come about: it is of no use then.
+const FURTHER_WITHIN: Duration = Duration::from_secs(1);
 
 /// A way to a broker: one of several connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,13 +26,8 @@ pub(super) struct Way {
 
 impl Way {
     /// The one that is there whenever there is any.
-    pub(super) const fn first(broker: i32) -> Self {
-        Self { broker, channel: 0 }
-    }
-
-    /// That of a lane, always the same: the first few share one, all others take turns.
-    pub(super) const fn of(broker: i32, lane: usize) -> Self {
-        Self { broker, channel: if lane < FEW { 0 } else { lane % CHANNELS } }
+    pub(super) const fn first(self) -> Self {
+        Self { channel: 0, ..self }
     }
 
     fn is_first(self) -> bool {
@@ -42,6 +39,10 @@ impl Way {
 #[derive(Debug, Default)]
 pub(super) struct Channel {
     link: Link,
+    /// It is not tried again before that.
+    not_before: Option<Instant>,
+    /// It did not come about: its lanes go over the first, until that is a new one.
+    pub(super) is_refused: bool,
     pub(super) in_flight: usize,
     /// Lanes that may have something to send.
     pub(super) ready: VecDeque<usize>,
@@ -55,52 +56,80 @@ enum Link {
     Open(Connection),
 }
 
+impl Channel {
+    fn connection(&self) -> Option<&Connection> {
+        match &self.link {
+            Link::Open(connection) => Some(connection).filter(|connection| connection.is_open()),
+            Link::None | Link::Coming => None,
+        }
+    }
+}
+
 impl Driver {
+    /// The way of one more lane to its leader, always the same: the first few share a connection, all others take
+    /// turns. Without acknowledgements nobody sees whether one connection is ahead of another.
+    pub(super) fn new_way(&mut self, broker: i32) -> Way {
+        let node = self.nodes.entry(broker).or_default();
+        node.lanes += 1;
+        let is_first = node.lanes <= FEW || self.rules.acks == 0;
+        Way { broker, channel: if is_first { 0 } else { node.lanes % CHANNELS } }
+    }
+
     /// A way's connection, if a request may be sent on it now. One that is not there is opened, the first one
     /// before all others: it shows whether there is a broker.
     pub(super) fn usable(&mut self, way: Way, now: Instant) -> Option<Connection> {
-        let (node, channel) = (self.nodes.get(&way.broker)?, self.channels.get(&way)?);
+        let node = self.nodes.entry(way.broker).or_default();
+        let channel = self.channels.get(&way)?;
         let wanted = !channel.ready.is_empty() && channel.in_flight < self.rules.in_flight;
         if !wanted || node.not_before.is_some_and(|not_before| not_before > now) {
             return None;
         }
-        if !way.is_first() {
-            self.open_channel(Way::first(way.broker))?;
+        if let Some(connection) = channel.connection() {
+            return Some(connection.clone());
         }
-        self.open_channel(way)
-    }
-
-    /// A way's connection, if it is open; else sees to it that it will be.
-    fn open_channel(&mut self, way: Way) -> Option<Connection> {
-        let channel = self.channels.entry(way).or_default();
-        match &channel.link {
-            Link::Open(connection) if connection.is_open() => return Some(connection.clone()),
-            Link::Coming => return None,
-            Link::Open(_) | Link::None => channel.link = Link::Coming,
+        if !way.is_first() && self.channels.entry(way.first()).or_default().connection().is_none() {
+            self.connect(way.first(), now);
+        } else {
+            self.connect(way, now);
         }
-        let (cluster, timeout) = (self.cluster.clone(), self.rules.connect_timeout + ASK_FOR);
-        self.tasks.push(async move {
-            let deadline = tokio::time::Instant::now() + timeout;
-            let purpose = Purpose::Produce { channel: way.channel };
-            Event::Connected(way, cluster.connection(way.broker, purpose, deadline).await)
-        });
         None
     }
 
+    fn connect(&mut self, way: Way, now: Instant) {
+        let channel = self.channels.entry(way).or_default();
+        let is_early = channel.not_before.is_some_and(|not_before| not_before > now);
+        if is_early || matches!(channel.link, Link::Coming) {
+            return;
+        }
+        channel.link = Link::Coming;
+        let within = if way.is_first() { self.rules.connect_timeout + ASK_FOR } else { FURTHER_WITHIN };
+        let cluster = self.cluster.clone();
+        self.tasks.push(async move {
+            let deadline = tokio::time::Instant::now() + within;
+            let purpose = Purpose::Produce { channel: way.channel };
+            Event::Connected(way, cluster.connection(way.broker, purpose, deadline).await)
+        });
+    }
+
     pub(super) fn connected(&mut self, way: Way, outcome: net::Result<Connection>) {
-        let (channel, node) =
-            (self.channels.entry(way).or_default(), self.nodes.entry(way.broker).or_default());
         match outcome {
             Ok(connection) => {
-                channel.link = Link::Open(connection);
-                node.narrow &= !way.is_first();
+                self.channels.entry(way).or_default().link = Link::Open(connection);
+                if way.is_first() {
+                    self.channels_of(way.broker).for_each(|channel| channel.is_refused = false);
+                }
             }
             Err(error) => {
+                let channel = self.channels.entry(way).or_default();
                 channel.link = Link::None;
                 if way.is_first() {
+                    // Where the broker has no address yet it is not the connection that waits.
+                    let retry = Instant::now() + self.rules.retry_backoff;
+                    channel.not_before = Some(retry);
+                    self.alarm(retry, Alarm::Node(way.broker));
                     self.unreachable(way.broker, &error);
                 } else {
-                    node.narrow = true;
+                    channel.is_refused = true;
                     let ready = std::mem::take(&mut channel.ready);
                     ready.into_iter().for_each(|at| self.list_anew(at));
                 }
@@ -108,14 +137,17 @@ impl Driver {
         }
     }
 
-    /// No connection to a broker came about.
+    fn channels_of(&mut self, id: i32) -> impl Iterator<Item = &mut Channel> {
+        self.channels.iter_mut().filter(move |(way, _)| way.broker == id).map(|(_, channel)| channel)
+    }
+
+    /// No first connection to a broker came about. Those that are open are good as long as they last.
     fn unreachable(&mut self, id: i32, error: &net::Error) {
-        let of_it = self.channels.iter_mut().filter(|(way, _)| way.broker == id);
-        let ready: Vec<usize> = of_it.flat_map(|(_, channel)| channel.ready.drain(..)).collect();
-        // Where the broker has no address yet it is not the connection that waits.
-        let retry = Instant::now() + self.rules.retry_backoff;
-        self.nodes.entry(id).or_default().not_before = Some(retry);
-        self.went_down(id, error);
+        let closed = self.channels_of(id).filter(|channel| channel.connection().is_none());
+        let ready: Vec<usize> = closed.flat_map(|channel| channel.ready.drain(..)).collect();
+        if self.channels_of(id).all(|channel| channel.connection().is_none()) {
+            self.went_down(id, error);
+        }
         let (kind, why) = Fault::Lost(error.clone()).reason();
         for at in ready {
             if let Some(route) = self.routes.get_mut(at) {
@@ -127,7 +159,6 @@ impl Driver {
             self.settle(at);
             self.list_anew(at);
         }
-        self.alarm(retry, Alarm::Node(id));
         self.refresh();
     }
 

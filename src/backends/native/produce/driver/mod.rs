@@ -64,10 +64,18 @@ pub(super) struct Rules {
 #[derive(Debug)]
 enum Event {
     Connected(Way, net::Result<Connection>),
-    Answered(Way, Vec<Item>, net::Result<Option<Answer>>),
+    Answered(Sent, net::Result<Option<Answer>>),
     Identified(net::Result<Identity>),
     Refreshed,
     Learned(watch::Receiver<Arc<Metadata>>),
+}
+
+/// A request that was sent.
+#[derive(Debug)]
+struct Sent {
+    way: Way,
+    at: Instant,
+    items: Vec<Item>,
 }
 
 /// What the clock is watched for.
@@ -84,8 +92,9 @@ enum Alarm {
 #[derive(Debug)]
 struct Route {
     lane: Lane,
-    leader: Option<i32>,
-    /// It is in the list of its way to the leader.
+    /// The way to its leader.
+    way: Option<Way>,
+    /// It is in the list of its way.
     listed: bool,
     /// When its deadline is looked at.
     watched: Option<Instant>,
@@ -94,12 +103,12 @@ struct Route {
 /// A broker.
 #[derive(Debug, Default)]
 struct Node {
+    /// Lanes that it has led so far.
+    lanes: usize,
     /// Nothing is sent to it before that.
     not_before: Option<Instant>,
     /// Since when it does not answer, and what it was called then.
     down: Option<(Instant, String)>,
-    /// It has refused a further connection: all goes over the first.
-    narrow: bool,
 }
 
 /// How asking for metadata stands.
@@ -224,8 +233,9 @@ impl Driver {
 
     fn open(&mut self, place: TopicPartition, limit: Arc<AtomicUsize>) {
         let leader = self.metadata.leader(&place.topic, place.partition).map(|leader| leader.id);
+        let way = leader.map(|id| self.new_way(id));
         let lane = Lane::new(place, self.rules.policy, limit);
-        self.routes.push(Route { lane, leader, listed: false, watched: None });
+        self.routes.push(Route { lane, way, listed: false, watched: None });
     }
 
     fn queue(&mut self, batches: Vec<(usize, Filled)>) {
@@ -257,7 +267,7 @@ impl Driver {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Connected(way, outcome) => self.connected(way, outcome),
-            Event::Answered(way, items, outcome) => self.answered(way, items, outcome),
+            Event::Answered(sent, outcome) => self.answered(sent, outcome),
             Event::Identified(outcome) => self.identified(outcome),
             Event::Refreshed => self.refreshed(),
             Event::Learned(mut metadata) => {

@@ -27,20 +27,28 @@ impl Driver {
     pub(super) fn follow_leaders(&mut self) {
         let now = Instant::now();
         for at in 0..self.routes.len() {
-            let Some(route) = self.routes.get_mut(at) else { return };
+            let Some(route) = self.routes.get(at) else { return };
             let place = &route.lane.place;
             let leader = self.metadata.leader(&place.topic, place.partition).map(|leader| leader.id);
             let failed = self.metadata.topic(&place.topic).and_then(|topic| topic.error);
-            if leader.is_some() && leader != route.leader {
-                route.lane.hurry();
+            if leader != route.way.map(|way| way.broker) {
+                self.lead_by(at, leader);
             }
-            route.leader = leader;
             if let Some(code) = failed {
                 self.topic_failed(at, code, now);
             }
             self.list(at);
         }
         self.forget_replaced();
+    }
+
+    fn lead_by(&mut self, at: usize, leader: Option<i32>) {
+        let way = leader.map(|id| self.new_way(id));
+        let Some(route) = self.routes.get_mut(at) else { return };
+        route.way = way;
+        if way.is_some() {
+            route.lane.hurry();
+        }
     }
 
     fn topic_failed(&mut self, at: usize, code: ErrorCode, now: Instant) {
@@ -79,7 +87,7 @@ impl Driver {
     /// Asks again if there are batches without a leader to send them to.
     pub(super) fn refresh_again(&mut self) {
         self.asking = Asking::No;
-        if self.routes.iter().any(|route| route.leader.is_none() && !route.lane.is_empty()) {
+        if self.routes.iter().any(|route| route.way.is_none() && !route.lane.is_empty()) {
             self.follow_leaders();
             self.refresh();
         }

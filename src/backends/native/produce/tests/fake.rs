@@ -66,8 +66,9 @@ pub(super) struct World {
     /// What was taken, by partition.
     pub(super) taken: HashMap<i32, Vec<String>>,
     connections: usize,
-    /// More connections than that are closed at once (`max.connections.per.ip`).
+    /// More connections than that are closed at once (`max.connections.per.ip`), or get no answer (`max.connections`).
     pub(super) most: Option<usize>,
+    pub(super) is_silent_beyond: bool,
 }
 
 /// A cluster of these with the topic `t`.
@@ -118,7 +119,9 @@ fn serve(mut stream: TcpStream, node: usize, addrs: &[SocketAddr], world: &Mutex
     let connection = {
         let mut world = world.lock().unwrap();
         if world.most.is_some_and(|most| world.connections >= most) {
-            return None;
+            let is_silent = world.is_silent_beyond;
+            drop(world);
+            return is_silent.then(|| drop(stream.read_to_end(&mut Vec::new())));
         }
         world.connections += 1;
         world.connections

@@ -252,9 +252,9 @@ fn no_more_requests_are_in_flight_than_allowed() {
     assert_eq!((unknown, books.lost.len()), (2, 10));
 }
 
-/// Three rounds of a value for each of so many partitions, and the connections that each partition's came over.
-fn over(fake: &Fake, partitions: i32) -> Vec<BTreeSet<usize>> {
-    let mut run = open(fake, &[]);
+/// Three rounds of a value for each of so many partitions, and the connection that each partition's came over.
+fn over(fake: &Fake, partitions: i32, settings: &[(&str, &str)]) -> Vec<usize> {
+    let mut run = open(fake, settings);
     let values: Vec<(i32, &str)> = (0..partitions).map(|partition| (partition, "x")).collect();
     for round in 1..=3 {
         to_partitions(&mut run, &values);
@@ -263,36 +263,56 @@ fn over(fake: &Fake, partitions: i32) -> Vec<BTreeSet<usize>> {
     run.close().all_delivered();
     let world = fake.world();
     let of = |partition| {
-        let came = world.came.iter().filter(move |came| came.partition == partition);
-        assert_eq!(came.clone().count(), 3);
-        came.map(|came| came.connection).collect()
+        let came = world.came.iter().filter(|came| came.partition == partition);
+        let connections: Vec<usize> = came.map(|came| came.connection).collect();
+        assert!(
+            connections.len() == 3 && connections.iter().all(|it| *it == connections[0]),
+            "{connections:?}"
+        );
+        connections[0]
     };
     (0..partitions).map(of).collect()
 }
 
+fn count(connections: &[usize]) -> usize {
+    connections.iter().collect::<BTreeSet<_>>().len()
+}
+
 #[test]
 fn many_partitions_have_several_connections_and_each_always_the_same() {
-    let each = over(&Fake::start(1, &[Some(0); 64]), 64);
-    assert!(each.iter().all(|connections| connections.len() == 1), "{each:?}");
-    let all: BTreeSet<usize> = each.into_iter().flatten().collect();
-    assert_eq!(all.len(), 4);
+    let each = over(&Fake::start(1, &[Some(0); 64]), 64, &[]);
+    let first = each.iter().filter(|connection| **connection == each[0]).count();
+    assert_eq!((count(&each), first), (4, 8 + 56 / 4));
+    // Leaders in turn, as brokers choose them.
+    let leaders: Vec<_> = (0..64).map(|partition| Some(partition % 4)).collect();
+    assert_eq!(count(&over(&Fake::start(4, &leaders), 64, &[])), 4 * 4);
 }
 
 #[test]
-fn a_few_partitions_share_a_connection() {
-    let each = over(&Fake::start(1, &[Some(0); 8]), 8);
-    assert_eq!(each.into_iter().flatten().collect::<BTreeSet<_>>().len(), 1);
-}
-
-#[test]
-fn a_broker_that_refuses_further_connections_is_sent_all_over_the_first() {
+fn a_few_partitions_share_a_connection_and_so_do_all_without_acknowledgement() {
+    assert_eq!(count(&over(&Fake::start(1, &[Some(0); 8]), 8, &[])), 1);
     let fake = Fake::start(1, &[Some(0); 64]);
-    // The other one is for metadata.
-    fake.world().most = Some(2);
-    let each = over(&fake, 64);
-    assert_eq!(each.into_iter().flatten().collect::<BTreeSet<_>>().len(), 1);
-    let taken: Vec<_> = (0..64).map(|partition| fake.taken(partition).len()).collect();
-    assert_eq!(taken, [3; 64]);
+    let mut run = open(&fake, &[("acks", "0"), ("enable.idempotence", "false")]);
+    to_partitions(&mut run, &(0..64).map(|partition| (partition, "x")).collect::<Vec<_>>());
+    run.close().all_delivered();
+    while fake.world().came.len() < 64 {
+        std::thread::yield_now();
+    }
+    assert_eq!(count(&fake.world().came.iter().map(|came| came.connection).collect::<Vec<_>>()), 1);
+}
+
+#[test]
+fn a_further_connection_that_does_not_come_about_is_done_without() {
+    for (most, is_silent) in [(2, false), (3, false), (3, true)] {
+        let fake = Fake::start(1, &[Some(0); 64]);
+        // One is for metadata.
+        (fake.world().most, fake.world().is_silent_beyond) = (Some(most), is_silent);
+        let begun = Instant::now();
+        let each = over(&fake, 64, &[]);
+        assert_eq!(count(&each), most - 1);
+        assert!(begun.elapsed() < Duration::from_secs(8), "connections may take 10 s");
+        assert!((0..64).all(|partition| fake.taken(partition).len() == 3));
+    }
 }
 
 #[test]
