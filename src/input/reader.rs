@@ -15,10 +15,13 @@ use crate::record::Batch;
 /// A batch is handed on when its arena has about this many bytes. There are a dozen of them: with twice as
 /// much each, a third of a run's system time went into clearing pages for them.
 const ARENA: usize = 512 << 10;
-/// The most that one read asks for.
+/// The most that one read asks for, and the least.
 const READ: usize = 128 << 10;
+const READ_MIN: usize = 4 << 10;
 /// A batch of tiny records is handed on earlier: a span takes more memory than they do.
-const SPANS: usize = 1 << 16;
+const SPANS: usize = 1 << 13;
+/// It has no more than that, whatever a read has brought.
+const SPANS_MAX: usize = 2 * SPANS;
 /// A beginning of a record longer than this is not copied into the next arena until its end has
 /// come: else a record of many reads would be copied by each.
 const LONG: usize = 64 << 10;
@@ -99,6 +102,8 @@ pub struct Reader {
     line: u64,
     source: Option<String>,
     state: State,
+    /// Bytes that the next read asks for.
+    most: usize,
     /// Length of the arena when it was left; another length means another batch.
     left_at: usize,
 }
@@ -157,6 +162,15 @@ impl Held {
     }
 }
 
+/// Bytes of the next read, after one that has brought so many records: a batch is to have room for several.
+fn next_read(last: usize, records: usize) -> usize {
+    match records {
+        _ if records > SPANS / 2 => (last / 2).max(READ_MIN),
+        _ if records < SPANS / 8 => (last * 2).min(READ),
+        _ => last,
+    }
+}
+
 impl Reader {
     /// A reader of standard input or of messages; [`Self::start`] it for a file. A record whose key
     /// and value are longer than `max_record_bytes` is bad. An empty delimiter is taken as newline.
@@ -178,6 +192,7 @@ impl Reader {
             line: 0,
             source: None,
             state: State::Reading,
+            most: READ,
             left_at: 0,
         }
     }
@@ -287,26 +302,32 @@ impl Reader {
     fn fill_arena(&mut self, input: &mut impl ReadInto, batch: &mut Batch) -> io::Result<Filled> {
         let start = batch.bytes.len();
         batch.bytes.extend_from_slice(self.held.rest());
-        let read = input.read_into(&mut batch.bytes, READ);
+        let read = input.read_into(&mut batch.bytes, self.most);
         if !matches!(read, Ok(1..)) {
             // What is held still is.
             batch.bytes.truncate(start);
             return read.map(|_| self.finish_open(batch));
         }
-        let mut arena = std::mem::take(&mut batch.bytes);
-        let (done, bad) = self.mark(&arena, start, batch);
-        self.held.set(arena.get(done..).unwrap_or_default(), bad.is_some());
-        if bad.is_none() {
-            self.held.searched = self.held.rest().len().saturating_sub(self.overlap());
-        }
+        let (mut arena, before) = (std::mem::take(&mut batch.bytes), batch.len());
+        let (done, marked) = self.mark(&arena, start, batch);
+        self.held.set(arena.get(done..).unwrap_or_default(), marked.is_break());
         arena.truncate(done);
         batch.bytes = arena;
-        Ok(bad.or_else(|| self.too_long()).map_or(Filled::More, Filled::Bad))
+        self.most = next_read(self.most, batch.len() - before);
+        let bad = match marked {
+            ControlFlow::Break(bad) => bad,
+            ControlFlow::Continue(()) => {
+                self.held.searched = self.held.rest().len().saturating_sub(self.overlap());
+                self.too_long()
+            }
+        };
+        Ok(bad.map_or(Filled::More, Filled::Bad))
     }
 
-    /// Adds the records in `arena[start..]` up to the first bad one; returns where the rest begins.
-    fn mark(&mut self, arena: &[u8], start: usize, batch: &mut Batch) -> (usize, Option<Bad>) {
-        let Frames::Delimited(delimiter) = &self.framing else { return (start, None) };
+    /// Adds the records in `arena[start..]` up to the first bad one, or as many as the batch takes; returns where the
+    /// rest begins.
+    fn mark(&mut self, arena: &[u8], start: usize, batch: &mut Batch) -> (usize, ControlFlow<Option<Bad>>) {
+        let Frames::Delimited(delimiter) = &self.framing else { return (start, ControlFlow::Continue(())) };
         let width = delimiter.len();
         let unsearched = start + self.held.searched;
         let mut next = start;
@@ -318,16 +339,13 @@ impl Reader {
             let end = strip_cr(&self.decoder.spec, arena, begin, end);
             match self.decoder.line(arena, begin..end, self.line) {
                 Ok(span) => batch.push(span),
-                Err(reason) => return ControlFlow::Break((reason, begin..end)),
+                Err(reason) => return ControlFlow::Break(Some((reason, begin..end))),
             }
-            ControlFlow::Continue(())
+            if batch.len() < SPANS_MAX { ControlFlow::Continue(()) } else { ControlFlow::Break(None) }
         };
         let searched = delimiter.each(arena.get(unsearched..).unwrap_or_default(), each);
-        let bad = searched.break_value().map(|(reason, at)| {
-            let raw = arena.get(at).unwrap_or_default();
-            self.bad(reason, raw)
-        });
-        (next, bad)
+        let bad = |(reason, at)| self.bad(reason, arena.get(at).unwrap_or_default());
+        (next, searched.map_break(|broken| broken.map(bad)))
     }
 
     /// Adds the records that are held up to the first bad one.

@@ -110,7 +110,11 @@ impl Unpacker {
             return Err(Flaw::Large(self.limit));
         }
         if self.used == self.bytes.len() {
-            let len = (2 * self.used).max(FIRST).min(self.limit + 1);
+            let most = self.limit + 1;
+            // Growing would copy, with both copies in memory; a place that is set aside takes none before it is touched.
+            let is_whole = self.used >= KEPT && self.bytes.try_reserve_exact(most - self.used).is_ok();
+            let more = if is_whole { KEPT } else { self.used.max(FIRST) };
+            let len = (self.used + more).min(most);
             self.bytes.reserve_exact(len - self.used);
             self.bytes.resize(len, 0);
         }
