@@ -841,10 +841,26 @@ mod tests {
 
     #[test]
     fn tiny_records_fill_a_batch_by_their_number() {
-        let input = vec![b'\n'; 200_000];
+        let input = vec![b'\n'; 1_000_000];
         let (mut reader, mut batch) = (Reader::new(lines(), 99), Batch::default());
-        let mut input = &input[..];
-        assert_eq!(reader.fill(&mut input, &mut batch).unwrap(), Filled::More);
-        assert!(is_full(&batch));
+        let (mut input, mut sizes, mut line) = (&input[..], Vec::new(), 0);
+        loop {
+            let filled = reader.fill(&mut input, &mut batch).unwrap();
+            if filled == Filled::End || is_full(&batch) {
+                for span in batch.spans() {
+                    line += 1;
+                    assert_eq!((span.line, batch.slice(span.value)), (line, Some(&b""[..])));
+                }
+                sizes.push(batch.len());
+                batch.clear();
+            }
+            if filled == Filled::End {
+                break;
+            }
+        }
+        assert_eq!(line, 1_000_000);
+        // As many as a batch takes to begin with; then reads are as long as suits it.
+        assert_eq!((sizes[0], *sizes.iter().max().unwrap()), (SPANS_MAX, SPANS_MAX));
+        assert!(sizes[40..].iter().all(|size| *size <= SPANS + SPANS / 2), "{sizes:?}");
     }
 }

@@ -34,7 +34,7 @@ const LZ4_HIGH: i32 = 3;
 /// what the broker's limit was held against.
 pub struct Packer {
     how: How,
-    /// The result, until the batch takes it in exchange for its own buffer.
+    /// What came of the last batch.
     bytes: Vec<u8>,
 }
 
@@ -93,19 +93,22 @@ impl Packer {
         let Some(packed) = self.compress(records).filter(|packed| *packed < records.len()) else {
             return Codec::None;
         };
-        self.bytes.truncate(HEAD + packed);
-        std::mem::swap(&mut self.bytes, batch);
+        // Copied, not exchanged: dozens of batches may wait, each of which would hold as much as it could have become.
+        batch.truncate(HEAD);
+        batch.extend_from_slice(self.bytes.get(..packed).unwrap_or_default());
         self.codec()
     }
 
-    /// Compresses into the buffer, behind the head's place; none if that takes no less room.
+    /// Compresses into the buffer; none if that takes no less room.
     fn compress(&mut self, records: &[u8]) -> Option<usize> {
         if matches!(self.how, How::None) {
             return None;
         }
-        // Grown once: what a batch gives in exchange is as long as batches are.
-        self.bytes.resize(HEAD + self.bound(records.len()), 0);
-        let mut out = Out { bytes: self.bytes.get_mut(HEAD..)?, len: 0 };
+        let bound = self.bound(records.len());
+        if self.bytes.len() < bound {
+            self.bytes.resize(bound, 0);
+        }
+        let mut out = Out { bytes: self.bytes.get_mut(..bound)?, len: 0 };
         match &mut self.how {
             How::None => None,
             How::Gzip(deflate) => gzip(deflate, records, &mut out),

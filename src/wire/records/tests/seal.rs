@@ -199,6 +199,5 @@ fn buffers_are_used_again() {
         capacities.push(batch.capacity());
         records.iter().for_each(|record| record.append_to(&mut batch));
     }
-    // The batch's buffer and the packer's take turns, and neither grows.
-    assert_eq!(capacities[2..4], capacities[4..6]);
+    assert!(capacities.iter().all(|capacity| *capacity == capacities[0]), "{capacities:?}");
 }
