@@ -20,8 +20,8 @@ pub(super) enum Order {
     Polled,
     /// The partitions of that revocation are given up.
     Released(Ticket),
-    /// To commit these offsets by then.
-    Commit(u64, Offsets, Instant),
+    /// To commit these offsets by then, read when partitions had been lost so often.
+    Commit(u64, Offsets, Instant, u64),
     /// To tell the committed offsets by then.
     Committed(u64, Vec<TopicPartition>, Instant),
     /// To give up everything and leave.

@@ -27,7 +27,7 @@ pub(super) struct Keeping {
     begun: Instant,
     /// As whom.
     who: Identity,
-    /// How often partitions had been lost when they were read.
+    /// How often the reader knew that partitions had been lost.
     losses: u64,
 }
 
@@ -49,16 +49,18 @@ enum For {
 }
 
 impl Driver {
-    pub(super) fn commit(&mut self, number: u64, offsets: Offsets, deadline: Instant) {
+    pub(super) fn commit(&mut self, number: u64, offsets: Offsets, deadline: Instant, losses: u64) {
         let begun = Instant::now();
-        let (who, losses) = (Identity::default(), self.losses);
-        self.keep(Keeping { number, offsets, deadline, begun, who, losses });
+        self.newest = number;
+        self.keep(Keeping { number, offsets, deadline, begun, who: Identity::default(), losses });
     }
 
     pub(super) fn keep(&mut self, mut keeping: Keeping) {
         keeping.who = self.member.identity();
-        // What was lost is not this member's to commit, not even when it is one again.
-        if keeping.who.generation < 0 || keeping.losses != self.losses {
+        // What was lost is not this member's to commit, not even when it is one again; nor is it to be taken back what
+        // was ordered since.
+        let is_old = keeping.losses != self.losses || keeping.number != self.newest;
+        if keeping.who.generation < 0 || is_old {
             return self.committed(&keeping, Err(rebalancing()));
         }
         if Instant::now() >= keeping.deadline {

@@ -84,6 +84,8 @@ pub(super) struct Driver {
     assignments: u64,
     /// How often partitions were lost.
     pub(super) losses: u64,
+    /// The number of the last commit that was ordered.
+    pub(super) newest: u64,
     pub(super) tasks: JoinSet<Done>,
     trouble: Trouble,
     is_over: bool,
@@ -122,6 +124,7 @@ impl Driver {
             opening: HashMap::new(),
             assignments: 0,
             losses: 0,
+            newest: 0,
             tasks: JoinSet::new(),
             is_over: false,
         }
@@ -154,7 +157,9 @@ impl Driver {
             Order::Look => self.refresh(),
             Order::Polled => self.note_poll(),
             Order::Released(ticket) => self.step(Event::Released(ticket)),
-            Order::Commit(number, offsets, deadline) => self.commit(number, offsets, deadline),
+            Order::Commit(number, offsets, deadline, losses) => {
+                self.commit(number, offsets, deadline, losses)
+            }
             Order::Committed(number, partitions, deadline) => self.tell_offsets(number, partitions, deadline),
             Order::Leave => self.step(Event::Leave),
         }

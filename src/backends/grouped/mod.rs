@@ -69,6 +69,7 @@ pub(super) fn open(inner: Box<dyn Subscriber>, settings: &Settings) -> Result<Bo
         max_poll_interval: settings.duration(KeyId::MaxPollInterval),
         request_timeout: settings.duration(KeyId::RequestTimeout),
         unanswered: None,
+        losses: 0,
         is_reading: false,
         is_lost: false,
         is_following: false,
@@ -90,6 +91,8 @@ struct Grouped {
     request_timeout: Duration,
     /// A commit whose answer was not waited for, and until when it may come.
     unanswered: Option<(u64, Instant)>,
+    /// How often partitions were lost.
+    losses: u64,
     /// Whether any partition is read.
     is_reading: bool,
     /// Whether it was told that the coordinator cannot be reached.
@@ -127,6 +130,7 @@ impl Grouped {
                 return self.revoked(ticket, &gone, Instant::now() + self.request_timeout, sink);
             }
             Told::Lost(gone) => {
+                self.losses += 1;
                 sink.revoked(&gone, true);
                 self.stop(&gone)?;
             }
@@ -213,7 +217,7 @@ impl Grouped {
     /// Has offsets committed by then; the number of the answer.
     fn order_commit(&mut self, offsets: &Offsets, deadline: Instant) -> u64 {
         let number = self.orders.next_number();
-        self.orders.give(Order::Commit(number, offsets.clone(), deadline));
+        self.orders.give(Order::Commit(number, offsets.clone(), deadline, self.losses));
         number
     }
 

@@ -41,7 +41,7 @@ pub(super) struct Channel {
     link: Link,
     /// It is not tried again before that.
     not_before: Option<Instant>,
-    /// It did not come about: its lanes go over the first, until that is a new one.
+    /// It did not come about: its lanes go over the first, for good, so that their batches keep their order.
     pub(super) is_refused: bool,
     pub(super) in_flight: usize,
     /// Lanes that may have something to send.
@@ -66,13 +66,24 @@ impl Channel {
 }
 
 impl Driver {
-    /// The way of one more lane to its leader, always the same: the first few share a connection, all others take
-    /// turns. Without acknowledgements nobody sees whether one connection is ahead of another.
-    pub(super) fn new_way(&mut self, broker: i32) -> Way {
+    /// A lane's way to a broker, always the same: the first few share a connection, all others take turns.
+    /// Without acknowledgements nobody sees whether one connection is ahead of another.
+    pub(super) fn way_to(&mut self, at: usize, broker: i32) -> Way {
+        let Some(route) = self.routes.get_mut(at) else { return Way { broker, channel: 0 } };
+        if let Some(way) = route.ways.iter().find(|way| way.broker == broker) {
+            return *way;
+        }
         let node = self.nodes.entry(broker).or_default();
         node.lanes += 1;
         let is_first = node.lanes <= FEW || self.rules.acks == 0;
-        Way { broker, channel: if is_first { 0 } else { node.lanes % CHANNELS } }
+        let way = Way { broker, channel: if is_first { 0 } else { node.lanes % CHANNELS } };
+        route.ways.push(way);
+        way
+    }
+
+    /// Takes a lane off the lists of a broker.
+    pub(super) fn unlist(&mut self, at: usize, broker: i32) {
+        self.channels_of(broker).for_each(|channel| channel.ready.retain(|lane| *lane != at));
     }
 
     /// A way's connection, if a request may be sent on it now. One that is not there is opened, the first one
@@ -115,9 +126,6 @@ impl Driver {
         match outcome {
             Ok(connection) => {
                 self.channels.entry(way).or_default().link = Link::Open(connection);
-                if way.is_first() {
-                    self.channels_of(way.broker).for_each(|channel| channel.is_refused = false);
-                }
             }
             Err(error) => {
                 let channel = self.channels.entry(way).or_default();

@@ -94,6 +94,8 @@ struct Route {
     lane: Lane,
     /// The way to its leader.
     way: Option<Way>,
+    /// Its ways to all brokers that have led it.
+    ways: Vec<Way>,
     /// It is in the list of its way.
     listed: bool,
     /// When its deadline is looked at.
@@ -233,9 +235,9 @@ impl Driver {
 
     fn open(&mut self, place: TopicPartition, limit: Arc<AtomicUsize>) {
         let leader = self.metadata.leader(&place.topic, place.partition).map(|leader| leader.id);
-        let way = leader.map(|id| self.new_way(id));
         let lane = Lane::new(place, self.rules.policy, limit);
-        self.routes.push(Route { lane, way, listed: false, watched: None });
+        self.routes.push(Route { lane, way: None, ways: Vec::new(), listed: false, watched: None });
+        self.lead_by(self.routes.len() - 1, leader);
     }
 
     fn queue(&mut self, batches: Vec<(usize, Filled)>) {

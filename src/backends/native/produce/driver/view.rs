@@ -42,8 +42,14 @@ impl Driver {
         self.forget_replaced();
     }
 
-    fn lead_by(&mut self, at: usize, leader: Option<i32>) {
-        let way = leader.map(|id| self.new_way(id));
+    /// There is another leader, or none at present. What was to be sent is not left with the one before.
+    pub(super) fn lead_by(&mut self, at: usize, leader: Option<i32>) {
+        let Some(route) = self.routes.get_mut(at) else { return };
+        route.listed = false;
+        if let Some(before) = route.way.take() {
+            self.unlist(at, before.broker);
+        }
+        let way = leader.map(|id| self.way_to(at, id));
         let Some(route) = self.routes.get_mut(at) else { return };
         route.way = way;
         if way.is_some() {
