@@ -173,11 +173,9 @@ impl Found {
         if self.is_led(chosen) || !self.partitioner.spreads(key) {
             return chosen;
         }
-        let other = (chosen..count).chain(0..chosen).find(|other| self.is_led(*other));
-        if let Some(other) = other {
-            self.partitioner.went_to(other, key);
-        }
-        other.unwrap_or(chosen)
+        let other = (chosen..count).chain(0..chosen).find(|other| self.is_led(*other)).unwrap_or(chosen);
+        self.partitioner.went_to(other, key);
+        other
     }
 
     #[inline]

@@ -60,11 +60,6 @@ impl Driver {
         let (mut items, mut size) = (Vec::new(), 0);
         while let Some(at) = self.channels.get_mut(&way).and_then(|channel| channel.ready.pop_front()) {
             let Some(route) = self.routes.get_mut(at) else { continue };
-            if route.way.map(|way| way.broker) != Some(way.broker) {
-                route.listed = false;
-                self.list(at);
-                continue;
-            }
             match route.lane.ready(now, self.identity, &mut self.tools) {
                 None => {
                     route.listed = false;

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::super::fault::Fault;
-use super::{ASK_FOR, Alarm, Driver, Event};
+use super::{ASK_FOR, Alarm, Driver, Event, Node, Route};
 use crate::backends::ErrorKind;
 use crate::wire::net::{self, Connection, Purpose};
 
@@ -65,32 +65,40 @@ impl Channel {
     }
 }
 
-impl Driver {
-    /// A lane's way to a broker, always the same: the first few share a connection, all others take turns.
+impl Route {
+    /// The lane's way to a broker, always the same: the first few share a connection, all others take turns.
     /// Without acknowledgements nobody sees whether one connection is ahead of another.
-    pub(super) fn way_to(&mut self, at: usize, broker: i32) -> Way {
-        let Some(route) = self.routes.get_mut(at) else { return Way { broker, channel: 0 } };
-        if let Some(way) = route.ways.iter().find(|way| way.broker == broker) {
+    fn way_to(&mut self, broker: i32, node: &mut Node, acks: i16) -> Way {
+        if let Some(way) = self.ways.iter().find(|way| way.broker == broker) {
             return *way;
         }
-        let node = self.nodes.entry(broker).or_default();
         node.lanes += 1;
-        let is_first = node.lanes <= FEW || self.rules.acks == 0;
+        let is_first = node.lanes <= FEW || acks == 0;
         let way = Way { broker, channel: if is_first { 0 } else { node.lanes % CHANNELS } };
-        route.ways.push(way);
+        self.ways.push(way);
         way
     }
+}
 
-    /// Takes a lane off the lists of a broker.
-    pub(super) fn unlist(&mut self, at: usize, broker: i32) {
-        self.channels_of(broker).for_each(|channel| channel.ready.retain(|lane| *lane != at));
+impl Driver {
+    /// A lane has another leader, or none at present. What was to be sent is not left on the lists of the one before.
+    pub(super) fn lead_by(&mut self, at: usize, leader: Option<i32>) {
+        let Some(route) = self.routes.get_mut(at) else { return };
+        let before = route.way.take();
+        route.listed = false;
+        if let Some(id) = leader {
+            route.way = Some(route.way_to(id, self.nodes.entry(id).or_default(), self.rules.acks));
+            route.lane.hurry();
+        }
+        if let Some(before) = before {
+            self.channels_of(before.broker).for_each(|channel| channel.ready.retain(|lane| *lane != at));
+        }
     }
 
     /// A way's connection, if a request may be sent on it now. One that is not there is opened, the first one
     /// before all others: it shows whether there is a broker.
     pub(super) fn usable(&mut self, way: Way, now: Instant) -> Option<Connection> {
-        let node = self.nodes.entry(way.broker).or_default();
-        let channel = self.channels.get(&way)?;
+        let (node, channel) = (self.nodes.get(&way.broker)?, self.channels.get(&way)?);
         let wanted = !channel.ready.is_empty() && channel.in_flight < self.rules.in_flight;
         if !wanted || node.not_before.is_some_and(|not_before| not_before > now) {
             return None;

@@ -42,21 +42,6 @@ impl Driver {
         self.forget_replaced();
     }
 
-    /// There is another leader, or none at present. What was to be sent is not left with the one before.
-    pub(super) fn lead_by(&mut self, at: usize, leader: Option<i32>) {
-        let Some(route) = self.routes.get_mut(at) else { return };
-        route.listed = false;
-        if let Some(before) = route.way.take() {
-            self.unlist(at, before.broker);
-        }
-        let way = leader.map(|id| self.way_to(at, id));
-        let Some(route) = self.routes.get_mut(at) else { return };
-        route.way = way;
-        if way.is_some() {
-            route.lane.hurry();
-        }
-    }
-
     fn topic_failed(&mut self, at: usize, code: ErrorCode, now: Instant) {
         let Some(route) = self.routes.get_mut(at).filter(|route| !route.lane.is_empty()) else { return };
         let fault = Fault::of(code);

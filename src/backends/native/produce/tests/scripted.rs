@@ -253,8 +253,8 @@ fn no_more_requests_are_in_flight_than_allowed() {
 }
 
 /// Three rounds of a value for each of so many partitions, and the connection that each partition's came over.
-fn over(fake: &Fake, partitions: i32, settings: &[(&str, &str)]) -> Vec<usize> {
-    let mut run = open(fake, settings);
+fn over(fake: &Fake, partitions: i32) -> Vec<usize> {
+    let mut run = open(fake, &[]);
     let values: Vec<(i32, &str)> = (0..partitions).map(|partition| (partition, "x")).collect();
     for round in 1..=3 {
         to_partitions(&mut run, &values);
@@ -280,17 +280,17 @@ fn count(connections: &[usize]) -> usize {
 
 #[test]
 fn many_partitions_have_several_connections_and_each_always_the_same() {
-    let each = over(&Fake::start(1, &[Some(0); 64]), 64, &[]);
+    let each = over(&Fake::start(1, &[Some(0); 64]), 64);
     let first = each.iter().filter(|connection| **connection == each[0]).count();
     assert_eq!((count(&each), first), (4, 8 + 56 / 4));
     // Leaders in turn, as brokers choose them.
     let leaders: Vec<_> = (0..64).map(|partition| Some(partition % 4)).collect();
-    assert_eq!(count(&over(&Fake::start(4, &leaders), 64, &[])), 4 * 4);
+    assert_eq!(count(&over(&Fake::start(4, &leaders), 64)), 4 * 4);
 }
 
 #[test]
 fn a_few_partitions_share_a_connection_and_so_do_all_without_acknowledgement() {
-    assert_eq!(count(&over(&Fake::start(1, &[Some(0); 8]), 8, &[])), 1);
+    assert_eq!(count(&over(&Fake::start(1, &[Some(0); 8]), 8)), 1);
     let fake = Fake::start(1, &[Some(0); 64]);
     let mut run = open(&fake, &[("acks", "0"), ("enable.idempotence", "false")]);
     to_partitions(&mut run, &(0..64).map(|partition| (partition, "x")).collect::<Vec<_>>());
@@ -308,7 +308,7 @@ fn a_further_connection_that_does_not_come_about_is_done_without() {
         // One is for metadata.
         (fake.world().most, fake.world().is_silent_beyond) = (Some(most), is_silent);
         let begun = Instant::now();
-        let each = over(&fake, 64, &[]);
+        let each = over(&fake, 64);
         assert_eq!(count(&each), most - 1);
         assert!(begun.elapsed() < Duration::from_secs(8), "connections may take 10 s");
         assert!((0..64).all(|partition| fake.taken(partition).len() == 3));
