@@ -2,6 +2,7 @@
 //! reach it.
 
 pub mod backends;
+pub mod bounded_read;
 #[cfg(feature = "broker")]
 pub mod broker;
 pub mod cli;

@@ -1,62 +1,149 @@
-//! Settings files: finding them, and reading `.properties` (JSON is `settings::json`'s).
+//! Settings files: finding them, reading them within bounds, and parsing `.properties` (JSON is `settings::json`'s).
 
+use std::cell::OnceCell;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use java_properties::{LineContent, PropertiesError, PropertiesIter};
 
+use crate::bounded_read::{self, SmallFile, TIME_LIMIT};
 use crate::settings::env::Environment;
 use crate::settings::expand::Placeholders;
-use crate::settings::{Entry, Layer, Mistake, Place, Scope, json};
+use crate::settings::properties::{self, Parsed, Property, Reason};
+use crate::settings::{Layer, Mistake, Place, found, json};
 
-/// The file that is read when none is named, here or in the user's configuration folder.
-const NAME: &str = "application.properties";
+/// A settings file of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file that the user named, with `--props` or `$KPS_CONFIG`.
+    Named(PathBuf),
+    /// `-`, named likewise.
+    StandardInput,
+    /// The user's own file in the configuration folder, if it is there.
+    UserFile(PathBuf),
+    /// The file in the current folder, if it is there.
+    Found,
+}
 
-/// The files to read: those of `--props`, else `$KPS_CONFIG`, else `./application.properties` if it
-/// is there, else `kps/application.properties` in `$XDG_CONFIG_HOME` (default `~/.config`) if that is;
-/// with `--no-props` none.
-pub fn locate(named: &[PathBuf], no_props: bool, env: &Environment) -> Vec<PathBuf> {
-    if no_props {
-        return Vec::new();
+impl Source {
+    /// The file or pipe that the user named. The system's own names for standard input mean the same as `-`.
+    fn named(path: &Path) -> Self {
+        if is_standard_input(path) { Self::StandardInput } else { Self::Named(path.to_owned()) }
     }
-    if !named.is_empty() {
-        return named.to_vec();
+}
+
+/// Whether a path means standard input: `-`, and the system's own names for it.
+pub fn is_standard_input(path: &Path) -> bool {
+    ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].iter().any(|name| path.as_os_str() == *name)
+}
+
+/// The files of a run, the weakest first: those of `--props`, else that of `$KPS_CONFIG`, else
+/// `kps/application.properties` in `$XDG_CONFIG_HOME` (default `~/.config`) and, over it,
+/// `./application.properties`. With `no_props` only files of `--props` are read.
+pub fn locate(named: &[PathBuf], no_props: bool, env: &Environment) -> Vec<Source> {
+    if no_props || !named.is_empty() {
+        return named.iter().map(|path| Source::named(path)).collect();
     }
     if let Some(file) = env.get("KPS_CONFIG") {
-        return vec![file.into()];
+        return vec![Source::named(Path::new(file))];
     }
-    let found = [Some(PathBuf::from(NAME)), user_file(env)];
-    found.into_iter().flatten().find(|path| path.exists()).into_iter().collect()
+    user_file(env).map(Source::UserFile).into_iter().chain([Source::Found]).collect()
 }
 
 /// The file in the user's configuration folder. A relative `$XDG_CONFIG_HOME` does not count (XDG base
-/// directory specification).
+/// directory specification), nor does a relative `$HOME`: what is in the current folder is not the user's.
 fn user_file(env: &Environment) -> Option<PathBuf> {
-    let folder = env.get("XDG_CONFIG_HOME").map(PathBuf::from).filter(|folder| folder.is_absolute());
-    let folder = folder.or_else(|| Some(Path::new(env.get("HOME")?).join(".config")))?;
-    Some(folder.join("kps").join(NAME))
+    let absolute = |name| env.get(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let folder = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
+    Some(folder.join("kps").join(found::FILE))
 }
 
-/// Reads one file, properties or JSON. What is wrong with it is in the layer's mistakes.
-pub fn read(path: &Path, env: &Environment) -> Layer {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let placeholders = Placeholders { env, folder };
-    match std::fs::read(path) {
-        Ok(bytes) => {
-            let text = decode(&bytes);
-            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-            if is_json(path, text) {
-                json::layer(text, path, placeholders)
-            } else {
-                properties(text, path, placeholders)
-            }
-        }
-        Err(why) => {
-            let mut layer = Layer::default();
-            let place = Place::File { path: path.into(), line: None, member: None };
-            layer.mistakes.push(Mistake::new(&place, format!("cannot be read: {why}")));
-            layer
+/// Reads the files of a run, each once. What is wrong with one is in its layer's mistakes.
+pub fn read_all(sources: &[Source], env: &Environment) -> Vec<Layer> {
+    let mut layers = Vec::new();
+    let mut user_file = None;
+    for source in sources {
+        match source {
+            Source::Named(path) => layers.push(read_named(path, env)),
+            Source::StandardInput => layers.push(read_standard_input(env)),
+            Source::UserFile(path) => match bounded_read::read_found(path, TIME_LIMIT) {
+                Ok(Some(file)) => {
+                    user_file = Some(identity(&file.metadata));
+                    layers.push(read_trusted(&file, path, env, Reason::UserFile));
+                }
+                Ok(None) => {}
+                Err(why) => layers.push(unreadable(&file_place(path), format!("{why}; {NO_PROPS}"))),
+            },
+            Source::Found => match bounded_read::read_found(Path::new(found::FILE), TIME_LIMIT) {
+                // In the configuration folder itself both are one file, which is the user's.
+                Ok(Some(file)) if user_file != Some(identity(&file.metadata)) => {
+                    layers.push(read_found(&file))
+                }
+                Ok(_) => {}
+                Err(why) => {
+                    layers.push(unreadable(&Place::Found { line: None }, format!("{why}; {NO_PROPS}")))
+                }
+            },
         }
     }
+    layers
+}
+
+/// The way out of a file that nobody named.
+const NO_PROPS: &str = "--no-props runs without it";
+/// The name of standard input in places.
+const STANDARD_INPUT: &str = "standard input";
+
+fn identity(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+fn read_named(path: &Path, env: &Environment) -> Layer {
+    match bounded_read::read_named(path, TIME_LIMIT) {
+        Ok(file) => read_trusted(&file, path, env, Reason::Named),
+        Err(why) => unreadable(&file_place(path), why.to_string()),
+    }
+}
+
+fn read_standard_input(env: &Environment) -> Layer {
+    let path = Path::new(STANDARD_INPUT);
+    match bounded_read::read_standard_input(TIME_LIMIT) {
+        Ok(file) => read_trusted(&file, path, env, Reason::Named),
+        Err(why) => unreadable(&file_place(path), why.to_string()),
+    }
+}
+
+fn unreadable(place: &Place, why: String) -> Layer {
+    let mistake = Mistake::new(place, format!("cannot be read: {why}"));
+    Layer { mistakes: vec![mistake], ..Layer::default() }
+}
+
+/// A file that the user trusts: properties or JSON, placeholders filled in.
+fn read_trusted(file: &SmallFile, path: &Path, env: &Environment, reason: Reason) -> Layer {
+    // A pipe is in no folder that a relative path could start from, but the current one.
+    let folder = path.parent().filter(|_| file.metadata.is_file()).unwrap_or(Path::new(""));
+    let placeholders = Placeholders::new(env, folder);
+    let text = decode(&file.bytes);
+    let mut layer = if is_json(path, &text) {
+        json::layer(&text, path, &placeholders)
+    } else {
+        let place = |line| Place::File { path: path.into(), line, member: None };
+        properties::layer(parse(&text, &place), path, &placeholders, reason)
+    };
+    if file.metadata.is_file() && file.metadata.mode() & 0o077 != 0 {
+        layer.note_exposed_secrets(&file.bytes);
+    }
+    layer
+}
+
+/// The file in the current folder that nobody named.
+fn read_found(file: &SmallFile) -> Layer {
+    let text = decode(&file.bytes);
+    if text.trim_start().starts_with('{') {
+        return Layer { mistakes: vec![found::refused_json()], ..Layer::default() };
+    }
+    found::layer(parse(&text, &|line| Place::Found { line }))
 }
 
 fn is_json(path: &Path, text: &str) -> bool {
@@ -64,53 +151,51 @@ fn is_json(path: &Path, text: &str) -> bool {
         || text.trim_start().starts_with('{')
 }
 
-/// UTF-8 if it is valid as that, else ISO-8859-1, whose bytes are the first 256 characters.
+/// UTF-8 if it is valid as that, else ISO-8859-1, whose bytes are the first 256 characters; without a byte order
+/// mark.
 fn decode(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {
-        Ok(text) => text.to_owned(),
+        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text).to_owned(),
         Err(_) => bytes.iter().map(|&byte| char::from(byte)).collect(),
     }
 }
 
-/// What the keys under `kafka.` set; all others belong to an application and are not looked at.
-fn properties(text: &str, path: &Path, placeholders: Placeholders<'_>) -> Layer {
+/// All properties of a file. `place` makes a place of a line.
+fn parse(text: &str, place: &dyn Fn(Option<u32>) -> Place) -> Parsed {
     // A byte order mark makes the decoder read UTF-8. Without the newline a last line that ends in
     // a backslash would be lost.
     let text = format!("\u{feff}{}\n", join_surrogates(text));
-    let mut layer = Layer::default();
+    let mut parsed = Parsed::default();
+    let number = |line: usize| u32::try_from(line).ok();
+    let lines: OnceCell<Vec<&str>> = OnceCell::new();
     for line in PropertiesIter::new(text.as_bytes()) {
         match line {
             Ok(line) => {
-                let place = place(path, Some(line.line_number()));
-                if let LineContent::KVPair(name, value) = line.consume_content()
-                    && let Some(key) = name.strip_prefix("kafka.")
-                {
-                    push(&mut layer, key, &value, place, placeholders);
+                let at = number(line.line_number());
+                if let LineContent::KVPair(name, value) = line.consume_content() {
+                    parsed.properties.push(Property { name, value, line: at });
                 }
             }
-            Err(error) => layer.mistakes.extend(malformed(&text, path, &error)),
+            Err(error) => {
+                let lines = lines.get_or_init(|| natural_lines(&text).collect());
+                if is_ours(lines, &error) {
+                    let place = place(error.line_number().and_then(number));
+                    parsed.mistakes.push(Mistake::new(&place, MALFORMED));
+                }
+            }
         }
     }
-    layer
+    parsed
 }
 
-fn push(layer: &mut Layer, key: &str, value: &str, place: Place, placeholders: Placeholders<'_>) {
-    let (scope, key) = Scope::split(key, Scope::Common);
-    match placeholders.fill(value) {
-        Ok(value) => layer.entries.push(Entry { key: key.to_owned(), scope, value, place, only: None }),
-        Err(wrong) => layer.mistakes.push(Mistake::new(&place, wrong)),
-    }
-}
+/// The only error of the parser in text that is valid UTF-8.
+const MALFORMED: &str = r"\u is not followed by the four hex digits of a character";
 
-/// The mistake of a line that is ours and cannot be read. The parser stumbles over `\u` in comments
-/// and in an application's lines too (`# C:\users`): not our concern.
-fn malformed(text: &str, path: &Path, error: &PropertiesError) -> Option<Mistake> {
-    let number = error.line_number();
-    let line = number.and_then(|number| natural_lines(text).nth(number.saturating_sub(1)));
-    let ours = line.is_none_or(|line| line.trim_start_matches(BLANK).starts_with("kafka."));
-    ours.then(|| {
-        Mistake::new(&place(path, number), r"\u is not followed by the four hex digits of a character")
-    })
+/// Whether a line that cannot be read is ours. The parser stumbles over `\u` in comments and in an application's lines
+/// too (`# C:\users`): these do not matter.
+fn is_ours(lines: &[&str], error: &PropertiesError) -> bool {
+    let line = error.line_number().and_then(|number| lines.get(number.saturating_sub(1)));
+    line.is_none_or(|line| line.trim_start_matches(BLANK).starts_with("kafka."))
 }
 
 /// Lines as Java counts them: ended by `\n`, `\r` or `\r\n`.
@@ -121,8 +206,8 @@ fn natural_lines(text: &str) -> impl Iterator<Item = &str> {
 /// What may stand before a key, the mark at the start of the text included.
 const BLANK: [char; 4] = [' ', '\t', '\x0c', '\u{feff}'];
 
-fn place(path: &Path, line: Option<usize>) -> Place {
-    Place::File { path: path.into(), line: line.and_then(|line| u32::try_from(line).ok()), member: None }
+fn file_place(path: &Path) -> Place {
+    Place::File { path: path.into(), line: None, member: None }
 }
 
 /// Replaces the two `\uXXXX` that Java writes for a character beyond U+FFFF by that character: the
@@ -162,6 +247,11 @@ fn surrogates(text: &str) -> Option<(char, &str)> {
 mod tests {
     use super::*;
     use crate::settings::{Choice, KeyId, Layers, Library, Settings, Side};
+
+    /// One named file.
+    fn read(path: &Path, env: &Environment) -> Layer {
+        read_all(&[Source::Named(path.to_owned())], env).remove(0)
+    }
 
     fn layers(text: &[u8], variables: &[(&str, &str)]) -> Layers {
         let folder = tempfile::tempdir().unwrap();
@@ -291,21 +381,46 @@ mod tests {
     }
 
     #[test]
-    fn the_first_file_named_or_there_is_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let user = folder.path().join("kps").join(NAME);
-        std::fs::create_dir(folder.path().join("kps")).unwrap();
-        std::fs::write(&user, "").unwrap();
-        let xdg = ("XDG_CONFIG_HOME", folder.path().to_str().unwrap());
+    fn named_files_are_read_alone_and_found_ones_over_the_users() {
         let env = |variables: &[(&str, &str)]| -> Environment { variables.iter().copied().collect() };
-        let all = env(&[("KPS_CONFIG", "c"), xdg]);
+        let all = env(&[("KPS_CONFIG", "c"), ("XDG_CONFIG_HOME", "/xdg"), ("HOME", "/home/me")]);
+        let files = |names: &[&str]| names.iter().map(|name| Source::Named(name.into())).collect::<Vec<_>>();
         let named = [PathBuf::from("a"), PathBuf::from("b")];
-        assert_eq!(locate(&named, true, &all), [] as [PathBuf; 0]);
-        assert_eq!(locate(&named, false, &all), named);
-        assert_eq!(locate(&[], false, &all), [PathBuf::from("c")]);
-        assert_eq!(locate(&[], false, &env(&[xdg])), [user]);
-        assert_eq!(locate(&[], false, &env(&[("XDG_CONFIG_HOME", "relative")])), [] as [PathBuf; 0]);
-        assert_eq!(locate(&[], false, &env(&[("HOME", "/nowhere")])), [] as [PathBuf; 0]);
+        assert_eq!(locate(&named, false, &all), files(&["a", "b"]));
+        assert_eq!(locate(&named, true, &all), files(&["a", "b"]));
+        assert_eq!(locate(&[], true, &all), []);
+        assert_eq!(locate(&[], false, &all), files(&["c"]));
+        let over = |user: &str| [Source::UserFile(user.into()), Source::Found];
+        let xdg = env(&[("XDG_CONFIG_HOME", "/xdg"), ("HOME", "/home/me")]);
+        assert_eq!(locate(&[], false, &xdg), over("/xdg/kps/application.properties"));
+        let home = env(&[("XDG_CONFIG_HOME", "relative"), ("HOME", "/home/me")]);
+        assert_eq!(locate(&[], false, &home), over("/home/me/.config/kps/application.properties"));
+        assert_eq!(locate(&[], false, &env(&[("HOME", ".")])), [Source::Found]);
+        for input in ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"] {
+            assert_eq!(locate(&[input.into()], false, &all), [Source::StandardInput], "{input}");
+        }
+    }
+
+    #[test]
+    fn secrets_that_stand_in_a_file_of_others_are_noted() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let (path, json) = (folder.path().join("f"), folder.path().join("f.json"));
+        std::fs::write(
+            &path,
+            "kafka.sasl.username=u\nkafka.sasl.password=s3cret\nkafka.ssl.key.password=${K}\n",
+        )
+        .unwrap();
+        std::fs::write(&json, r#"{"confluent_config": {"sasl.password": "s3cret"}}"#).unwrap();
+        let exposed = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let layer = read(path, &[("K", "other")].into_iter().collect());
+            layer.exposed.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(exposed(&path, 0o644), [format!("{}:2", path.display())]);
+        assert_eq!(exposed(&json, 0o640), [format!("{}: confluent_config.sasl.password", json.display())]);
+        assert_eq!(exposed(&path, 0o600), [] as [String; 0]);
     }
 
     #[test]

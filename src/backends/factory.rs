@@ -150,6 +150,7 @@ pub fn advise(layers: &Layers) -> Result<Advice, Mistakes> {
 
 fn only(layers: &Layers, library: Library, purpose: Purpose) -> Result<Chosen, NoLibrary> {
     let (chosen, lacks) = held_against(layers, library, purpose)?;
+    chosen.settings.check_found_servers()?;
     if lacks.is_empty() { Ok(chosen) } else { Err(NoLibrary::Incapable(lacks)) }
 }
 
@@ -157,6 +158,7 @@ fn first_able(layers: &Layers, here: &[Library], purpose: Purpose) -> Result<Cho
     let mut refusals = Vec::new();
     for &library in here {
         let (chosen, lacks) = held_against(layers, library, purpose)?;
+        chosen.settings.check_found_servers()?;
         if lacks.is_empty() {
             return Ok(chosen);
         }

@@ -54,12 +54,13 @@ pub struct GlobalArgs {
     /// it is
     #[arg(short = 'X', value_name = "KEY=VALUE", global = true)]
     overrides: Vec<String>,
-    /// Properties or JSON file; of several the last wins [default: $KPS_CONFIG,
-    /// ./application.properties, $XDG_CONFIG_HOME/kps/application.properties]
+    /// Properties or JSON file, or - for standard input; of several the last wins [default: $KPS_CONFIG,
+    /// else ./application.properties (not trusted: no security, no files) over
+    /// $XDG_CONFIG_HOME/kps/application.properties]
     #[arg(short = 'F', long = "props", visible_alias = "config", value_name = "FILE", global = true)]
     pub props: Vec<PathBuf>,
-    /// Read no properties file
-    #[arg(long, global = true, conflicts_with = "props")]
+    /// Read no file that was not named with --props
+    #[arg(long, global = true)]
     pub no_props: bool,
     /// How lines on standard error are written: text, or json for programs [default: text]
     #[arg(long, value_name = "FORMAT", global = true)]
@@ -288,9 +289,12 @@ pub struct SubscribeArgs {
     /// All topics whose name matches
     #[arg(long, value_name = "REGEX")]
     pub pattern: Option<String>,
-    /// Consumer group: committed offsets, commits what was written
+    /// Consumer group: committed offsets, commits what was written; '' is --no-group
     #[arg(short = 'g', long, value_name = "GROUP")]
     group: Option<String>,
+    /// Read without a group, whatever group.id says
+    #[arg(long, conflicts_with = "group")]
+    no_group: bool,
     /// Commit nothing
     #[arg(long)]
     pub no_commit: bool,
@@ -509,7 +513,9 @@ impl Cli {
         match &self.command {
             Command::Publish(args) => args.push(&mut flags),
             Command::Subscribe(args) => {
-                push(&mut flags, "-g", KeyId::GroupId, &args.group);
+                if args.has_group() {
+                    push(&mut flags, "-g", KeyId::GroupId, &args.group);
+                }
                 args.reconnect.push(&mut flags);
             }
             Command::Bench(args) => args.settings(&mut flags),
@@ -559,9 +565,14 @@ impl ReconnectArgs {
 }
 
 impl SubscribeArgs {
-    /// True when `-g` was given.
+    /// Whether `-g` names a group.
     pub fn has_group(&self) -> bool {
-        self.group.is_some()
+        self.group.as_ref().is_some_and(|group| !group.is_empty())
+    }
+
+    /// Whether no group is to be joined, whatever the settings say.
+    pub fn is_without_group(&self) -> bool {
+        self.no_group || self.group.as_ref().is_some_and(String::is_empty)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Child processes, one at a time: the signals that are passed on to each, and its end.
 
 use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,16 +69,19 @@ impl Relay {
         })
     }
 
-    /// Runs a command to its end, and gives back what it printed.
+    /// Runs a command to its end, and gives back what it printed. It must read its input before it prints more than
+    /// a pipe holds.
     ///
     /// # Errors
     /// When it cannot be started, or its output not be read.
-    pub(super) fn output(&self, command: &mut Command) -> io::Result<(Exit, String)> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
+    pub(super) fn output(&self, command: &mut Command, input: &[u8]) -> io::Result<(Exit, String)> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = match self.spawn(command)? {
             Ok(child) => child,
             Err(signal) => return Ok((Exit::Signal(signal), String::new())),
         };
+        // A child that ends early says why itself.
+        child.stdin.take().map_or(Ok(()), |mut stdin| stdin.write_all(input)).ok();
         let mut printed = String::new();
         let read = child.stdout.take().map_or(Ok(0), |mut out| out.read_to_string(&mut printed));
         let exit = self.wait(child);
@@ -148,7 +151,7 @@ mod tests {
         let relay = Relay(Arc::new(Mutex::new(Stage::None(None))));
         relay.received(Received { number: 15, sender: Sender::Process });
         relay.received(Received { number: 2, sender: Sender::Process });
-        let (exit, printed) = relay.output(&mut command("/no/such/program".as_ref())).unwrap();
+        let (exit, printed) = relay.output(&mut command("/no/such/program".as_ref()), b"").unwrap();
         assert_eq!((exit, printed.as_str()), (Exit::Signal(15), ""));
     }
 
@@ -157,9 +160,10 @@ mod tests {
         let relay = Relay(Arc::new(Mutex::new(Stage::None(None))));
         for text in ["one", "other"] {
             let mut sh = command("sh".as_ref());
-            let (exit, printed) = relay.output(sh.args(["-c", &format!("echo {text}; exit 7")])).unwrap();
+            let (exit, printed) =
+                relay.output(sh.args(["-c", "read x; echo $x; exit 7"]), text.as_bytes()).unwrap();
             assert_eq!((exit, printed), (Exit::Command(7), format!("{text}\n")));
         }
-        assert!(relay.output(&mut command("/no/such/program".as_ref())).is_err());
+        assert!(relay.output(&mut command("/no/such/program".as_ref()), b"").is_err());
     }
 }

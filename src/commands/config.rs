@@ -1,23 +1,12 @@
-//! `kps config`, and where every command gets its layers of settings from.
+//! `kps config`: the settings in force.
 
 use anyhow::Result;
 
 use super::{Exit, output::Output};
 use crate::backends::available;
-use crate::cli::{ConfigArgs, GlobalArgs, ReportFormat};
-use crate::props;
-use crate::settings::{Choice, Environment, Layer, Layers, Library, Side, explain};
-
-/// All layers of a run.
-///
-/// # Errors
-/// When a file named on the command line cannot be read.
-pub(super) fn layers(global: &GlobalArgs, flags: Layer, overrides: Layer) -> Result<Layers> {
-    let environment = Environment::of_process();
-    let files = props::locate(&global.props, global.no_props, &environment);
-    let files = files.iter().map(|path| props::read(path, &environment)).collect();
-    Ok(Layers { flags, overrides, env: environment.layer(), files })
-}
+use crate::cli::{ConfigArgs, ReportFormat};
+use crate::console;
+use crate::settings::{Choice, Layers, Library, Side, explain};
 
 /// Runs the command: the settings as the library that would run gets them.
 pub(super) fn run(args: &ConfigArgs, layers: &Layers) -> Result<Exit> {
@@ -27,6 +16,10 @@ pub(super) fn run(args: &ConfigArgs, layers: &Layers) -> Result<Exit> {
     };
     let producer = layers.resolve(Side::Producer, library)?;
     let consumer = layers.resolve(Side::Consumer, library)?;
+    if let Err(refused) = producer.check_found_servers().and_then(|()| consumer.check_found_servers()) {
+        // Nothing is sent here, and the settings explain why a run is refused.
+        console::warn(refused);
+    }
     let rows = explain::rows(&producer, &consumer);
     let text = match args.output {
         ReportFormat::Text => explain::text(&rows),

@@ -11,17 +11,16 @@ mod inspect;
 mod libs;
 mod output;
 mod publish;
+mod settings_files;
 mod subscribe;
 
 use std::fmt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Result;
-use memchr::memmem;
 use serde_json::json;
 use thiserror::Error;
 
@@ -32,7 +31,7 @@ use crate::backends::{
 use crate::cli::{Cli, Command, LibsArgs};
 use crate::console::{self, Level};
 use crate::resilient::{self, Doubt, Full, Policy, Rules};
-use crate::settings::{Entry, KeyId, Layers, Library, Mistakes, Place, Settings, Side};
+use crate::settings::{Environment, KeyId, Layer, Layers, Library, Mistakes, Settings, Side};
 use crate::stop::Stop;
 
 /// How a run ended (README, "Exit codes").
@@ -110,24 +109,45 @@ fn usage(message: impl fmt::Display) -> anyhow::Error {
 
 /// What every command is given.
 #[derive(Debug)]
-struct Context {
+struct Context<'a> {
+    command: &'a Command,
     layers: Layers,
     stop: Stop,
+    /// Set once it was said what in the settings files deserves attention.
+    announced: OnceLock<()>,
     #[cfg(feature = "broker")]
     embedded: embedded::Embedded,
 }
 
-impl Context {
-    fn new(cli: &Cli) -> Result<Self> {
+impl<'a> Context<'a> {
+    fn new(cli: &'a Cli) -> Result<Self> {
+        let environment = Environment::of_process();
+        let files = settings_files::read(cli, &environment)?;
+        let context = Self::with_files(cli, &environment, files)?;
+        context.layers.files.iter().flat_map(|file| &file.warnings).for_each(console::warn);
+        Ok(context)
+    }
+
+    /// The context of a benchmark run in a process of its own: its parent has read the files, and told of them.
+    fn of_child(cli: &'a Cli) -> Result<Self> {
+        let files = settings_files::read_from_parent()?;
+        let context = Self::with_files(cli, &Environment::of_process(), files)?;
+        context.announced.get_or_init(|| ());
+        Ok(context)
+    }
+
+    fn with_files(cli: &'a Cli, environment: &Environment, files: Vec<Layer>) -> Result<Self> {
         let (flags, overrides) = cli.layers();
-        let layers = config::layers(&cli.global, flags, overrides)?;
+        let layers = Layers { flags, overrides, env: environment.layer(), files };
         // Mistakes are told before anything else is missed because of them, such as the topic of a broken file.
         if layers.resolve(Side::Producer, Library::ALL[0])?.text(KeyId::LogFormat) == Some("json") {
             console::write_json();
         }
         Ok(Self {
+            command: &cli.command,
             layers,
             stop: Stop::install()?,
+            announced: OnceLock::new(),
             #[cfg(feature = "broker")]
             embedded: embedded::Embedded::default(),
         })
@@ -139,9 +159,17 @@ impl Context {
         if chosen.settings.is_embedded() {
             check_embedded(&chosen.settings)?;
         }
+        self.announce_settings();
         chosen.warnings.iter().for_each(console::warn);
-        self.layers.secrets().filter_map(exposed).for_each(console::warn);
         Ok(chosen)
+    }
+
+    /// Says once what in the settings deserves attention, when the run is known to go on.
+    fn announce_settings(&self) {
+        self.announced.get_or_init(|| {
+            settings_files::announce_found_file(self.command, &self.layers);
+            settings_files::warn_of_exposed_secrets(&self.layers);
+        });
     }
 
     /// Opens a publisher; the broker is started if it is the embedded one.
@@ -201,26 +229,6 @@ impl Context {
     #[allow(clippy::unused_self, reason = "as with the feature")]
     fn reach(&self, _: &mut Settings) -> Result<()> {
         Ok(())
-    }
-}
-
-/// What is to be said of a secret that others on this machine can read: on the command line, or in a file.
-fn exposed(secret: &Entry) -> Option<String> {
-    match &secret.place {
-        Place::Override(_) => Some(format!(
-            "{}: a secret on the command line is seen by whoever lists processes: set $KPS_{} instead",
-            secret.place,
-            secret.key.replace('.', "_").to_uppercase()
-        )),
-        Place::File { path, .. } => {
-            let mode = path.metadata().ok()?.permissions().mode();
-            let text = std::fs::read(path).ok()?;
-            // A reference to a variable or to another file is none.
-            let is_here = memmem::find(&text, secret.value.as_bytes()).is_some();
-            (mode & 0o077 != 0 && is_here)
-                .then(|| format!("{}: a secret in a file that others can read: chmod 600 it", secret.place))
-        }
-        _ => None,
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn unknown(entry: &Entry) -> Mistake {
     };
     let advice = if let Some(hint) = hint(&entry.key) {
         format!(": {hint}")
-    } else if let Some(meant) = nearest(&dotted(&entry.key), candidates(entry)) {
+    } else if let Some(meant) = nearest_name(entry) {
         format!(", did you mean {meant}?")
     } else if matches!(entry.place, Place::Env(_)) || in_json(entry) || entry.scope == Scope::Rdkafka {
         String::new()
@@ -45,6 +45,11 @@ pub(super) fn unknown(entry: &Entry) -> Mistake {
         format!("; librdkafka's own keys are written {}", written(entry, Scope::Rdkafka.prefix(), "KEY"))
     };
     Mistake::new(&entry.place, format!("{name}{advice}"))
+}
+
+/// The known key that an unknown one is nearest to, as one writes it where the entry is.
+pub(super) fn nearest_name(entry: &Entry) -> Option<String> {
+    nearest(&dotted(&entry.key), candidates(entry))
 }
 
 /// The mistake of a key that was set for a side that does not have it.
@@ -113,7 +118,7 @@ fn written(entry: &Entry, prefix: &str, key: &str) -> String {
 }
 
 fn in_properties(entry: &Entry) -> bool {
-    matches!(entry.place, Place::File { member: None, .. })
+    matches!(entry.place, Place::File { member: None, .. } | Place::Found { .. })
 }
 
 fn in_json(entry: &Entry) -> bool {

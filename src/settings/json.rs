@@ -25,7 +25,7 @@ const NODE_MEMBERS: &[&str] = &["name", "type", "config"];
 
 /// What a JSON file sets; `path` is its name in places. Without `kafka_library` its library is
 /// rskafka, which is what this form documents.
-pub fn layer(text: &str, path: &Path, placeholders: Placeholders<'_>) -> Layer {
+pub fn layer(text: &str, path: &Path, placeholders: &Placeholders<'_>) -> Layer {
     let mut reader = Reader { path, placeholders, layer: Layer::default() };
     match serde_json::from_str(text) {
         Ok(Value::Object(document)) => reader.document(&document),
@@ -37,7 +37,7 @@ pub fn layer(text: &str, path: &Path, placeholders: Placeholders<'_>) -> Layer {
 
 struct Reader<'a> {
     path: &'a Path,
-    placeholders: Placeholders<'a>,
+    placeholders: &'a Placeholders<'a>,
     layer: Layer,
 }
 
@@ -127,14 +127,23 @@ impl Reader<'_> {
     }
 
     fn entry(&mut self, at: String, key: &str, scope: Scope, only: Option<Library>, value: &Value) {
-        let Some(value) = self.text(&at, value) else { return };
+        let Some(value) = self.typed(&at, value) else { return };
         let place = self.place(&at);
-        self.layer.entries.push(Entry { key: key.to_owned(), scope, value, place, only });
+        match self.placeholders.fill_entry(Entry { key: key.to_owned(), scope, value, place, only }) {
+            Ok(entry) => self.layer.entries.push(entry),
+            Err(mistake) => self.layer.mistakes.push(mistake),
+        }
     }
 
-    /// The text of a value as a properties file would have it; `None` for null (not set) and for what
-    /// is no value.
+    /// The text of a value, its placeholders filled in.
     fn text(&mut self, at: &str, value: &Value) -> Option<String> {
+        let typed = self.typed(at, value)?;
+        self.placeholders.fill(&typed).map_err(|wrong| self.wrong(at, wrong)).ok()
+    }
+
+    /// The text of a value as a properties file would have it; `None` for null (not set) and for a value that is
+    /// neither text, number, switch nor a list of them, which is a mistake.
+    fn typed(&mut self, at: &str, value: &Value) -> Option<String> {
         let text = match value {
             Value::Null => return None,
             Value::Array(elements) => {
@@ -143,11 +152,10 @@ impl Reader<'_> {
             }
             value => scalar(value),
         };
-        let filled = match text {
-            Some(text) => self.placeholders.fill(&text),
-            None => Err("is neither text, a number, true, false nor a list of these".to_owned()),
-        };
-        filled.map_err(|wrong| self.wrong(at, wrong)).ok()
+        if text.is_none() {
+            self.wrong(at, "is neither text, a number, true, false nor a list of these");
+        }
+        text
     }
 
     fn unknown_members(&mut self, object: &Map<String, Value>, known: &[&str], prefix: &str) {
@@ -204,8 +212,8 @@ mod tests {
 
     fn read(text: &str) -> Layers {
         let env: Environment = [("HOST", "h")].into_iter().collect();
-        let placeholders = Placeholders { env: &env, folder: Path::new("") };
-        Layers { files: vec![layer(text, Path::new("c.json"), placeholders)], ..Layers::default() }
+        let placeholders = Placeholders::new(&env, Path::new(""));
+        Layers { files: vec![layer(text, Path::new("c.json"), &placeholders)], ..Layers::default() }
     }
 
     fn settings(layers: &Layers, side: Side, library: Library) -> Settings {

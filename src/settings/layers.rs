@@ -2,11 +2,14 @@
 
 use std::fmt;
 
+use memchr::memmem;
+use serde::{Deserialize, Serialize};
+
 use super::keys::{self, KeyId};
 use super::{Library, Mistake, Place, Side};
 
 /// What a value was set for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Scope {
     /// Whatever has the key: a flag, `-X KEY=`, `$KPS_KEY`.
     Any,
@@ -50,7 +53,7 @@ impl Scope {
 }
 
 /// A value as typed. `Debug` hides it, since even the value of a misspelt key can be a secret.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// The key as typed, without its scope.
     pub key: String,
@@ -93,7 +96,8 @@ impl Entry {
 }
 
 impl Entry {
-    fn is_secret(&self) -> bool {
+    /// Whether its value must never be shown.
+    pub fn is_secret(&self) -> bool {
         match self.scope {
             Scope::Rdkafka => is_sensitive(&self.key),
             _ => keys::find(&self.key).is_some_and(|(key, _)| key.secret),
@@ -118,7 +122,7 @@ pub(super) fn is_sensitive(native: &str) -> bool {
 }
 
 /// Values of one source.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Layer {
     /// What it sets. Of two entries for the same key the later one counts.
     pub entries: Vec<Entry>,
@@ -128,9 +132,23 @@ pub struct Layer {
     pub mistakes: Vec<Mistake>,
     /// The topic it names.
     pub topic: Option<(String, Place)>,
+    /// Keys in it that do not count, one line for a warning each.
+    pub warnings: Vec<String>,
+    /// Secrets in a file that other users can read.
+    pub exposed: Vec<Place>,
 }
 
 impl Layer {
+    /// Notes the secrets that stand in `text`, the contents of a file that other users can read. A reference to a
+    /// variable or to another file is none.
+    pub fn note_exposed_secrets(&mut self, text: &[u8]) {
+        let stands_here =
+            |secret: &str| !secret.is_empty() && memmem::find(text, secret.as_bytes()).is_some();
+        let secrets = self.entries.iter().chain(&self.defaults).filter(|entry| entry.is_secret());
+        let exposed = secrets.filter(|entry| stands_here(&entry.value)).map(|entry| entry.place.clone());
+        self.exposed = exposed.collect();
+    }
+
     /// Adds one of the command line's `-X`.
     pub fn push_override(&mut self, typed: &str) {
         match Entry::parse_override(typed) {
@@ -160,10 +178,9 @@ impl Layers {
         [&self.flags, &self.overrides, &self.env].into_iter().chain(self.files.iter().rev())
     }
 
-    /// Secrets on the command line and in files, where others may be able to read them.
-    pub fn secrets(&self) -> impl Iterator<Item = &Entry> {
-        let layers = std::iter::once(&self.overrides).chain(&self.files);
-        layers.flat_map(|layer| layer.entries.iter().chain(&layer.defaults)).filter(|entry| entry.is_secret())
+    /// Secrets on the command line, where whoever lists processes sees them.
+    pub fn secrets_in_overrides(&self) -> impl Iterator<Item = &Entry> {
+        self.overrides.entries.iter().filter(|entry| entry.is_secret())
     }
 
     /// The topic named in a file.

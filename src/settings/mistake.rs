@@ -1,11 +1,14 @@
 //! What is wrong with the settings: all of it at once, each mistake with its place.
 
+use std::collections::HashSet;
 use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use super::Place;
 
 /// One mistake.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Mistake {
     /// Where it was made.
     pub place: Place,
@@ -35,13 +38,9 @@ impl Mistakes {
     ///
     /// # Errors
     /// All of them, each once.
-    pub(super) fn none_in(found: Vec<Mistake>) -> Result<(), Self> {
-        let mut mistakes = Vec::new();
-        for mistake in found {
-            if !mistakes.contains(&mistake) {
-                mistakes.push(mistake);
-            }
-        }
+    pub(super) fn none_in(mut mistakes: Vec<Mistake>) -> Result<(), Self> {
+        let mut seen = HashSet::new();
+        mistakes.retain(|mistake| seen.insert(mistake.clone()));
         if mistakes.is_empty() { Ok(()) } else { Err(Self(mistakes)) }
     }
 
@@ -72,9 +71,12 @@ pub(super) fn printable(text: &str) -> String {
 /// What belongs to the name nearest to `typed`, if one is near enough to be meant: one letter
 /// changed, or a quarter of them in a long name.
 pub(crate) fn nearest<T>(typed: &str, candidates: impl IntoIterator<Item = (String, T)>) -> Option<T> {
-    let near = (typed.chars().count() / 4).max(1);
+    let length = typed.chars().count();
+    let near = (length / 4).max(1);
     candidates
         .into_iter()
+        // The distance is no less than the difference of the lengths, and takes far longer to compute.
+        .filter(|(name, _)| name.chars().count().abs_diff(length) <= near)
         .map(|(name, candidate)| (strsim::damerau_levenshtein(typed, &name), candidate))
         .filter(|(distance, _)| *distance <= near)
         .min_by_key(|(distance, _)| *distance)

@@ -4,11 +4,13 @@ mod complain;
 pub mod env;
 pub mod expand;
 pub mod explain;
+pub mod found;
 pub mod json;
 pub mod keys;
 mod layers;
 mod mistake;
 mod profile;
+pub mod properties;
 mod resolve;
 mod rules;
 mod value;
@@ -23,10 +25,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use value::Value;
 
 /// A client library.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Library {
     /// Our own, pure Rust.
     Native,
@@ -88,7 +91,7 @@ pub enum Side {
 }
 
 /// Where a value was set.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Place {
     /// A flag, e.g. `--acks`.
     Flag(String),
@@ -98,6 +101,8 @@ pub enum Place {
     Env(String),
     /// A line of a properties file, or (without a line) a JSON file with the path of the member.
     File { path: PathBuf, line: Option<u32>, member: Option<String> },
+    /// A line of `./application.properties` that nobody named (see [`found`]).
+    Found { line: Option<u32> },
     /// A profile.
     Profile(String),
     /// Nowhere: the default.
@@ -108,7 +113,7 @@ impl Place {
     /// Its line in a file.
     fn line(&self) -> Option<u32> {
         match self {
-            Self::File { line, .. } => *line,
+            Self::File { line, .. } | Self::Found { line } => *line,
             _ => None,
         }
     }
@@ -127,6 +132,8 @@ impl fmt::Display for Place {
                 }
                 member.as_ref().map_or(Ok(()), |member| write!(f, ": {member}"))
             }
+            Self::Found { line: Some(line) } => write!(f, "{}:{line}", found::FILE),
+            Self::Found { line: None } => f.write_str(found::FILE),
             Self::Profile(name) => write!(f, "profile {name}"),
             Self::Default => f.write_str("default"),
         }
@@ -316,6 +323,8 @@ mod tests {
             (file(Some(12), None), "conf/a.json:12"),
             (file(None, Some("producer_config.acks")), "conf/a.json: producer_config.acks"),
             (file(None, None), "conf/a.json"),
+            (Place::Found { line: Some(12) }, "application.properties:12"),
+            (Place::Found { line: None }, "application.properties"),
             (Place::Profile("high-throughput".into()), "profile high-throughput"),
             (Place::Default, "default"),
         ] {

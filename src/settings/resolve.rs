@@ -1,5 +1,7 @@
 //! From layers to [`Settings`]: read every entry by the key table, then take the first that counts.
 
+use std::collections::HashMap;
+
 use super::keys::{self, KEYS, Key, KeyId};
 use super::value::{self, Value};
 use super::{Choice, Entry, Layers, Library, Mistake, Mistakes, Place, Scope, Setting, Settings, Side};
@@ -18,13 +20,6 @@ enum Meaning {
 }
 
 impl Reading<'_> {
-    fn sets(&self, id: KeyId) -> Option<&Value> {
-        match &self.meaning {
-            Meaning::Setting(key, value) if key.id == id => Some(value),
-            _ => None,
-        }
-    }
-
     fn counts_for(&self, side: Side, library: Library) -> bool {
         self.entry.scope.covers(side) && self.entry.only.is_none_or(|only| only.is_meant_for(library))
     }
@@ -134,14 +129,11 @@ fn meaning(entry: &Entry) -> Result<Meaning, Mistake> {
 /// Settings that a layer has in two spellings.
 fn twice(entries: &[Entry]) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
-    for (i, later) in entries.iter().enumerate() {
+    let mut first: HashMap<(KeyId, Scope, Option<Library>), &Entry> = HashMap::new();
+    for later in entries {
         let Some((key, _)) = keys::find(&later.key) else { continue };
-        let same = |earlier: &&Entry| {
-            earlier.key != later.key
-                && (earlier.scope, earlier.only) == (later.scope, later.only)
-                && keys::find(&earlier.key).is_some_and(|(other, _)| other.id == key.id)
-        };
-        if let Some(earlier) = entries[..i].iter().find(same) {
+        let earlier = *first.entry((key.id, later.scope, later.only)).or_insert(later);
+        if earlier.key != later.key {
             let message = format!(
                 "{} and {} ({}) are one setting: delete one of them",
                 later.key, earlier.key, earlier.place
@@ -156,24 +148,28 @@ fn twice(entries: &[Entry]) -> Vec<Mistake> {
 fn settle(readings: &[Reading<'_>], side: Side, library: Library) -> Settings {
     let counting: Vec<&Reading<'_>> =
         readings.iter().filter(|reading| reading.counts_for(side, library)).collect();
-    let rows = KEYS.iter().map(|key| setting(key, &counting)).collect();
+    let mut of_keys: HashMap<KeyId, Vec<(&Value, &Place)>> = HashMap::new();
+    for reading in &counting {
+        if let Meaning::Setting(key, value) = &reading.meaning {
+            of_keys.entry(key.id).or_default().push((value, &reading.entry.place));
+        }
+    }
+    let said = |key: &Key| of_keys.get(&key.id).map(Vec::as_slice).unwrap_or_default();
+    let rows = KEYS.iter().map(|key| setting(key, said(key))).collect();
     let mut settings = Settings { side, rows, passthrough: Vec::new(), overridden_passthrough: Vec::new() };
     pass_through(&counting, &mut settings);
     rules::derive(&mut settings);
     settings
 }
 
-fn setting(key: &Key, counting: &[&Reading<'_>]) -> Setting {
-    let mut found = counting
-        .iter()
-        .filter_map(|reading| Some((reading.sets(key.id)?.clone(), reading.entry.place.clone())));
-    let default = key.default.and_then(|typed| value::parse(key, 1, typed).ok());
-    let (value, place) = match found.next() {
-        Some((value, place)) => (Some(value), place),
-        None => (default, Place::Default),
+/// The setting of a key, from its values in order of precedence.
+fn setting(key: &Key, said: &[(&Value, &Place)]) -> Setting {
+    let Some(((value, place), overridden)) = said.split_first() else {
+        let default = key.default.and_then(|typed| value::parse(key, 1, typed).ok());
+        return Setting { value: default, place: Place::Default, overridden: Vec::new() };
     };
-    let overridden = found.map(|(value, place)| (value.text, place)).collect();
-    Setting { value, place, overridden }
+    let overridden = overridden.iter().map(|(value, place)| (value.text.clone(), (*place).clone())).collect();
+    Setting { value: Some((*value).clone()), place: (*place).clone(), overridden }
 }
 
 /// Takes for every native key the first reading.

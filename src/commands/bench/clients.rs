@@ -22,7 +22,7 @@ pub(super) struct Choice {
 impl Choice {
     /// # Errors
     /// Usage errors: what no library can do, records that are too large.
-    pub(super) fn new(plan: &Plan, context: &Context) -> Result<Self> {
+    pub(super) fn new(plan: &Plan, context: &Context<'_>) -> Result<Self> {
         let publish = context.choose(Purpose::Publish)?;
         let subscribe = context.choose(Purpose::ReadPartitions)?;
         plan.check_size(&publish.settings)?;
@@ -64,7 +64,7 @@ impl RunTopic {
     ///
     /// # Errors
     /// As the broker has them.
-    pub(super) fn open(plan: &Plan, choice: &mut Choice, context: &Context) -> Result<Self> {
+    pub(super) fn open(plan: &Plan, choice: &mut Choice, context: &Context<'_>) -> Result<Self> {
         if let Some(name) = &plan.topic {
             return Ok(Self { name: name.clone(), temporary: None });
         }
@@ -85,7 +85,7 @@ pub(super) fn open_publishers(
     number: u16,
     topic: &str,
     choice: &mut Choice,
-    context: &Context,
+    context: &Context<'_>,
 ) -> Result<Vec<Box<dyn Publisher>>> {
     let open = PublishPlan {
         topic: Some(topic.to_owned()),
@@ -100,7 +100,12 @@ pub(super) fn open_publishers(
 impl Clients {
     /// # Errors
     /// As the broker and the libraries have them.
-    pub(super) fn open(plan: &Plan, topic: RunTopic, choice: &mut Choice, context: &Context) -> Result<Self> {
+    pub(super) fn open(
+        plan: &Plan,
+        topic: RunTopic,
+        choice: &mut Choice,
+        context: &Context<'_>,
+    ) -> Result<Self> {
         let publishers = match plan.publishes() {
             true => open_publishers(plan.producers, &topic.name, choice, context)?,
             false => Vec::new(),
@@ -113,7 +118,7 @@ impl Clients {
     }
 
     /// Opens consumers, and shares the partitions out between them.
-    fn open_subscribers(&mut self, plan: &Plan, choice: &mut Choice, context: &Context) -> Result<()> {
+    fn open_subscribers(&mut self, plan: &Plan, choice: &mut Choice, context: &Context<'_>) -> Result<()> {
         let open = SubscribePlan { grouped: false, log: library_log() };
         let mut first = context.open_subscriber(&mut choice.subscribe, &open)?;
         let topics = Topics::Names(vec![self.topic.name.clone()]);

@@ -26,17 +26,18 @@ const ROUND_TIME: Duration = Duration::from_secs(5);
 pub(super) fn compare(args: &CompareArgs, cli: &Cli) -> Result<Exit> {
     let both = vec![Workload::Pipeline, Workload::Latency];
     let workloads = args.workload.map_or(both, |one| vec![one]);
-    several("compare", workloads, libraries(cli)?, (&args.load, ROUNDS), cli)
+    several("compare", workloads, libraries(cli)?, (&args.load, ROUNDS), cli, &context(cli)?)
 }
 
 /// A workload several times.
 pub(super) fn repeat(workload: Workload, load: &LoadArgs, cli: &Cli) -> Result<Exit> {
-    let choice = Choice::new(&Plan::new(workload, load)?, &Context::new(cli)?)?;
+    let context = context(cli)?;
+    let choice = Choice::new(&Plan::new(workload, load)?, &context)?;
     let library = match workload {
         Workload::Subscribe => choice.subscribe.library,
         Workload::Publish | Workload::Pipeline | Workload::Latency => choice.publish.library,
     };
-    several(summary::name(workload), vec![workload], vec![library], (load, 1), cli)
+    several(summary::name(workload), vec![workload], vec![library], (load, 1), cli, &context)
 }
 
 /// One run for a parent: `WORKLOAD/LIBRARY`, printed as JSON.
@@ -46,7 +47,8 @@ pub(super) fn run_child(typed: &str, args: &BenchArgs, load: &LoadArgs, cli: &Cl
     let all = [Workload::Publish, Workload::Subscribe, Workload::Pipeline, Workload::Latency];
     let workload = all.into_iter().find(|it| summary::name(*it) == workload).ok_or_else(wrong)?;
     let library = Library::named(library).ok_or_else(wrong)?;
-    let mut context = context(cli)?;
+    let mut context = Context::of_child(cli)?;
+    context.stop.catch_hangup()?;
     context.layers.flags.entries.push(Entry::flag("--library", KeyId::Library, library.name()));
     let mut plan = Plan::new(workload, load)?;
     if matches!(&args.what, Bench::Compare(args) if args.workload.is_none()) {
@@ -94,15 +96,17 @@ fn several(
     libraries: Vec<Library>,
     (load, rounds): (&LoadArgs, u32),
     cli: &Cli,
+    context: &Context<'_>,
 ) -> Result<Exit> {
     if load.output == BenchOutput::KafkaPerf && libraries.len() > 1 {
         return Err(usage("--output kafka-perf: Kafka's tools have no form for a comparison"));
     }
-    let context = context(cli)?;
-    let broker = prepare(&workloads, &libraries, load, &context)?;
+    let broker = prepare(&workloads, &libraries, load, context)?;
+    context.announce_settings();
     let libraries: Vec<String> = libraries.iter().map(ToString::to_string).collect();
     let repeat = load.repeat.unwrap_or(rounds);
-    let program = Program { cli, libraries: libraries.clone(), workloads, repeat, broker };
+    let settings = serde_json::to_vec(&context.layers.files)?;
+    let program = Program { cli, libraries: libraries.clone(), workloads, repeat, broker, settings };
     match program.run(&Relay::install(&context.stop))? {
         Ok(rounds) => {
             let report = Report::Several(Box::new(Comparison::new(name, &libraries, rounds)));
@@ -117,7 +121,7 @@ fn prepare(
     workloads: &[Workload],
     libraries: &[Library],
     load: &LoadArgs,
-    context: &Context,
+    context: &Context<'_>,
 ) -> Result<Option<String>> {
     let mut broker = None;
     for library in libraries {

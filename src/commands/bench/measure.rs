@@ -67,7 +67,7 @@ pub(super) struct Totals {
 ///
 /// # Errors
 /// Usage errors, and what ends a run.
-pub(super) fn measure(plan: &Plan, context: &Context, output: BenchOutput) -> Result<Measured> {
+pub(super) fn measure(plan: &Plan, context: &Context<'_>, output: BenchOutput) -> Result<Measured> {
     let mut choice = Choice::new(plan, context)?;
     let topic = RunTopic::open(plan, &mut choice, context)?;
     if !plan.publishes() && topic.temporary.is_some() {
@@ -89,7 +89,7 @@ fn arm(stop: &Stop, shared: &Arc<Shared>, clients: &Clients) {
 }
 
 /// Fills a new topic with what is to be read.
-fn fill(plan: &Plan, topic: &RunTopic, choice: &mut Choice, context: &Context) -> Result<()> {
+fn fill(plan: &Plan, topic: &RunTopic, choice: &mut Choice, context: &Context<'_>) -> Result<()> {
     let records = match plan.amount {
         Amount::Records(records) => records + plan.warmup,
         Amount::For(_) => FILL,
@@ -220,7 +220,7 @@ impl Running {
         clients: Clients,
         choice: &Choice,
         shared: Arc<Shared>,
-        context: &Context,
+        context: &Context<'_>,
     ) -> Result<Self> {
         let Clients { publishers, subscribers, partitions, topic } = clients;
         let (done, finished) = sync_channel(publishers.len() + subscribers.len());
@@ -231,7 +231,13 @@ impl Running {
     }
 
     /// Measures, and gathers what was measured.
-    fn finish(self, plan: &Plan, choice: Choice, output: BenchOutput, context: &Context) -> Result<Measured> {
+    fn finish(
+        self,
+        plan: &Plan,
+        choice: Choice,
+        output: BenchOutput,
+        context: &Context<'_>,
+    ) -> Result<Measured> {
         let Self { shared, finished, producers, consumers, topic, partitions } = self;
         let mut progress = Progress::new(choice.library(plan), plan.amount, output);
         let mut started = chrono::Utc::now().timestamp_millis();

@@ -85,7 +85,7 @@ fn single(workload: Workload, load: &LoadArgs, cli: &Cli) -> Result<Exit> {
 }
 
 /// A run that was asked to end: what went wrong on the way is told, and does not change the code.
-fn or_signal(exit: Result<Exit>, context: &Context) -> Result<Exit> {
+fn or_signal(exit: Result<Exit>, context: &Context<'_>) -> Result<Exit> {
     match (exit, context.stop.signal()) {
         (Err(e), Some(signal)) => {
             console::error(e);
@@ -96,14 +96,14 @@ fn or_signal(exit: Result<Exit>, context: &Context) -> Result<Exit> {
 }
 
 /// A context whose temporary topics go with the terminal, too.
-fn context(cli: &Cli) -> Result<Context> {
+fn context(cli: &Cli) -> Result<Context<'_>> {
     let context = Context::new(cli)?;
     context.stop.catch_hangup()?;
     Ok(context)
 }
 
 /// Measures, and says what went wrong on the way.
-fn one(plan: &Plan, context: &Context, output: BenchOutput) -> Result<(Run, Exit)> {
+fn one(plan: &Plan, context: &Context<'_>, output: BenchOutput) -> Result<(Run, Exit)> {
     let measured = measure(plan, context, output)?;
     let run = summary::report(plan, &measured);
     if let Some(rate) = run.rate.filter(|rate| !rate.held) {

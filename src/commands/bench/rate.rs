@@ -39,7 +39,7 @@ pub(super) fn find(args: &LatencyArgs, cli: &Cli) -> Result<Exit> {
 }
 
 /// Tries rates until the highest that holds is found.
-fn search(plan: &Plan, p99_limit_us: u64, context: &Context) -> Result<(Searched, Exit)> {
+fn search(plan: &Plan, p99_limit_us: u64, context: &Context<'_>) -> Result<(Searched, Exit)> {
     let mut found = Searched {
         schema: SCHEMA.to_owned(),
         workload: "find-rate".to_owned(),
@@ -80,7 +80,7 @@ fn search(plan: &Plan, p99_limit_us: u64, context: &Context) -> Result<(Searched
 }
 
 /// A run at a rate.
-fn try_rate(plan: &Plan, rate: f64, context: &Context) -> Result<(Run, Exit)> {
+fn try_rate(plan: &Plan, rate: f64, context: &Context<'_>) -> Result<(Run, Exit)> {
     // Half a second to warm up, unless more was asked for.
     let warmup = plan.warmup.max((rate / 2.0) as u64);
     let plan = Plan { rate: Some(rate), warmup, ..plan.clone() };

@@ -16,7 +16,6 @@ use crate::settings::env::own_program;
 use crate::units;
 
 /// What is to be run.
-#[derive(Debug)]
 pub(super) struct Program<'a> {
     pub(super) cli: &'a Cli,
     pub(super) libraries: Vec<String>,
@@ -25,6 +24,8 @@ pub(super) struct Program<'a> {
     pub(super) repeat: u32,
     /// The embedded broker's address.
     pub(super) broker: Option<String>,
+    /// The settings files, for standard input: secrets in them are on no command line and in no file.
+    pub(super) settings: Vec<u8>,
 }
 
 impl Program<'_> {
@@ -53,7 +54,7 @@ impl Program<'_> {
     fn child(&self, relay: &Relay, workload: Workload, library: &str) -> Result<Result<Run, Exit>> {
         let mut command = child::command(&own_program().context("finding this program")?);
         command.args(self.arguments(workload, library));
-        let (exit, printed) = relay.output(&mut command).context("starting a run")?;
+        let (exit, printed) = relay.output(&mut command, &self.settings).context("starting a run")?;
         match exit {
             Exit::Command(0) => Run::parse(&printed).map(Ok).map_err(|e| anyhow!("what a run printed: {e}")),
             exit => Ok(Err(exit)),

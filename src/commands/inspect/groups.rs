@@ -14,7 +14,7 @@ use crate::cli::GroupsArgs;
 use crate::commands::{Context, Exit, usage};
 
 /// Runs the command.
-pub(in crate::commands) fn run(args: &GroupsArgs, context: &Context) -> Result<Exit> {
+pub(in crate::commands) fn run(args: &GroupsArgs, context: &Context<'_>) -> Result<Exit> {
     let names: BTreeSet<&String> = args.groups.iter().chain(&args.group_flag).collect();
     if names.iter().any(|name| name.is_empty()) {
         return Err(usage("a group has a name: kps groups [GROUP...]"));

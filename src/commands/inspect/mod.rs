@@ -33,7 +33,7 @@ fn print(report: &impl Report, format: ReportFormat) -> Result<Exit> {
 }
 
 /// Connects, to a broker that somebody else uses, too.
-fn open(context: &Context) -> Result<Box<dyn Inspector>> {
+fn open(context: &Context<'_>) -> Result<Box<dyn Inspector>> {
     let chosen = context.choose(Purpose::Inspect)?;
     if chosen.settings.is_embedded() {
         let place = chosen.settings.place(KeyId::BootstrapServers);

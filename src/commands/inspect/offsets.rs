@@ -14,7 +14,7 @@ use crate::commands::{Context, Exit, usage};
 use crate::offset;
 
 /// Runs the command.
-pub(in crate::commands) fn run(args: &OffsetsArgs, context: &Context) -> Result<Exit> {
+pub(in crate::commands) fn run(args: &OffsetsArgs, context: &Context<'_>) -> Result<Exit> {
     let (times, typed): (Vec<&String>, Vec<&String>) =
         args.topics.iter().partition(|typed| typed.starts_with('@'));
     let at = match times.as_slice() {

@@ -13,7 +13,7 @@ use crate::cli::TopicsArgs;
 use crate::commands::{Context, Exit};
 
 /// Runs the command.
-pub(in crate::commands) fn run(args: &TopicsArgs, context: &Context) -> Result<Exit> {
+pub(in crate::commands) fn run(args: &TopicsArgs, context: &Context<'_>) -> Result<Exit> {
     let names = topic_names(args.topics.iter().chain(&args.topic_flag))?;
     let mut inspector = open(context)?;
     if names.is_empty() {

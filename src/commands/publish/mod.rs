@@ -33,6 +33,8 @@ use crate::settings::KeyId;
 use crate::stop::Stop;
 use crate::units;
 
+pub(super) use self::plan::reads_standard_input;
+
 /// Batches read ahead of the publisher.
 const AHEAD: usize = 4;
 /// The share of a resilient run's buffer that a batch may be, of which three are read and not in it.
@@ -43,7 +45,7 @@ const IDLE: Duration = Duration::from_secs(1);
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Runs the command.
-pub(super) fn run(args: &PublishArgs, context: &Context) -> Result<Exit> {
+pub(super) fn run(args: &PublishArgs, context: &Context<'_>) -> Result<Exit> {
     let mut plan = Plan::new(args, context)?;
     let mut chosen = context.choose(Purpose::Publish)?;
     plan.check_headers(chosen.library)?;

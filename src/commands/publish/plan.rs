@@ -1,6 +1,6 @@
 //! What the flags of `kps publish` mean.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -11,6 +11,7 @@ use crate::escape::unescape;
 use crate::format::Template;
 use crate::input::{Form, FormatInput, InputSpec};
 use crate::offset::parse_time;
+use crate::props::is_standard_input;
 use crate::settings::Library;
 use crate::units::{self, Rate};
 
@@ -31,9 +32,9 @@ pub(super) struct Plan {
 impl Plan {
     /// # Errors
     /// Usage errors.
-    pub(super) fn new(args: &PublishArgs, context: &Context) -> Result<Self> {
+    pub(super) fn new(args: &PublishArgs, context: &Context<'_>) -> Result<Self> {
         let form = form(args)?;
-        let (topic, mut files) = topic_and_files(args, context, &form)?;
+        let (topic, mut files) = topic_and_files(args, context)?;
         files.extend(args.file.iter().cloned());
         let reads_files = !files.is_empty() || !args.file_per_message.is_empty();
         if reads_files && !args.message.is_empty() {
@@ -117,30 +118,41 @@ impl Plan {
     }
 }
 
-/// The topic, and the positional arguments that are files. One positional argument of `--input
-/// envelope` that is a file and no topic is read: its envelopes name their topics.
-fn topic_and_files(
-    args: &PublishArgs,
-    context: &Context,
-    form: &Form,
-) -> Result<(Option<String>, Vec<PathBuf>)> {
-    let configured = context.layers.topic().map(|(topic, _)| topic);
-    let positional = || args.topic.iter().chain(&args.more);
-    let files = || positional().map(PathBuf::from).collect();
-    if let Some(typed) = &args.topic_flag {
-        return Ok((Some(topic_name(typed)?), files()));
-    }
-    let Some(first) = &args.topic else {
-        return match configured {
-            Some(topic) => Ok((Some(topic.clone()), Vec::new())),
-            None => Err(usage("no topic: kps publish TOPIC")),
-        };
-    };
+/// Whether the records, or some of them, are read from standard input. A topic that only a file names changes nothing
+/// about it: then there is no positional argument.
+pub(in crate::commands) fn reads_standard_input(args: &PublishArgs) -> bool {
+    let files = positional_files(args).chain(args.file.iter().map(PathBuf::as_path));
+    let mut given = files.chain(args.file_per_message.iter().map(PathBuf::as_path)).peekable();
+    let nothing_given = given.peek().is_none() && args.message.is_empty();
+    nothing_given || given.any(is_standard_input)
+}
+
+/// The positional arguments that are files: all with -t, else those behind the topic. One positional argument of
+/// `--input envelope` that is a file and no topic is read: its envelopes name their topics.
+fn positional_files(args: &PublishArgs) -> impl Iterator<Item = &Path> {
+    let first = args.topic.iter().filter(|first| args.topic_flag.is_some() || is_envelope_file(args, first));
+    first.chain(&args.more).map(Path::new)
+}
+
+fn is_envelope_file(args: &PublishArgs, first: &str) -> bool {
+    let envelopes = args.input == Some(InputForm::Envelope);
     let alone = args.more.is_empty() && args.file.is_empty() && args.message.is_empty();
-    if matches!(form, Form::Envelope) && alone && std::path::Path::new(first).is_file() {
-        return Ok((configured.cloned(), files()));
+    envelopes && alone && Path::new(first).is_file()
+}
+
+/// The topic, and the positional arguments that are files.
+fn topic_and_files(args: &PublishArgs, context: &Context<'_>) -> Result<(Option<String>, Vec<PathBuf>)> {
+    let configured = context.layers.topic().map(|(topic, _)| topic);
+    let files = positional_files(args).map(Path::to_owned).collect();
+    if let Some(typed) = &args.topic_flag {
+        return Ok((Some(topic_name(typed)?), files));
     }
-    Ok((Some(topic_name(first)?), args.more.iter().map(PathBuf::from).collect()))
+    match &args.topic {
+        Some(first) if is_envelope_file(args, first) => Ok((configured.cloned(), files)),
+        Some(first) => Ok((Some(topic_name(first)?), files)),
+        None if configured.is_some() => Ok((configured.cloned(), files)),
+        None => Err(usage("no topic: kps publish TOPIC")),
+    }
 }
 
 fn form(args: &PublishArgs) -> Result<Form> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use serde_json::json;
 
 use self::bounds::{Bounds, resolve};
 use self::plan::Plan;
@@ -18,7 +19,7 @@ use self::printer::Printer;
 use super::{Context, Exit, library_log};
 use crate::backends::{self, Error, ErrorKind, Purpose, SubscribePlan, Subscriber, TopicPartition, Topics};
 use crate::cli::SubscribeArgs;
-use crate::console;
+use crate::console::{self, Level};
 use crate::offset::Bound;
 use crate::settings::{KeyId, Settings};
 use crate::stop::Stop;
@@ -34,20 +35,25 @@ const SETTLE: Duration = Duration::from_secs(3);
 const SETTLE_BY_BROKER: Duration = Duration::from_secs(12);
 
 /// Runs the command.
-pub(super) fn run(args: &SubscribeArgs, context: &Context) -> Result<Exit> {
+pub(super) fn run(args: &SubscribeArgs, context: &Context<'_>) -> Result<Exit> {
     let plan = Plan::new(args, context)?;
-    let purpose = if plan.partitions.is_some() { Purpose::ReadPartitions } else { Purpose::Subscribe };
+    let alone = plan.partitions.is_some() || args.is_without_group();
+    let purpose = if alone { Purpose::ReadPartitions } else { Purpose::Subscribe };
     let mut chosen = context.choose(purpose)?;
     let grouped = purpose.group(&chosen.settings).is_some();
     if !grouped && plan.offsets.uses_stored() {
         return Err(super::usage("-o stored: only a group has stored offsets, give one with -g"));
     }
 
+    let commits = grouped && !args.no_commit && chosen.settings.bool(KeyId::EnableAutoCommit);
+    if grouped {
+        announce_found_group(&chosen.settings, commits);
+    }
+
     let mut subscriber =
         context.open_subscriber(&mut chosen, &SubscribePlan { grouped, log: library_log() })?;
     let bounds = bounds(subscriber.as_mut(), &plan, grouped, args.exit)?;
     let bounded = args.exit || plan.offsets.is_bounded();
-    let commits = grouped && !args.no_commit && chosen.settings.bool(KeyId::EnableAutoCommit);
     let mut positions = Positions::new(bounded);
     for b in &bounds {
         positions.add(b.tp.clone(), b.stop, !grouped);
@@ -81,6 +87,20 @@ pub(super) fn run(args: &SubscribeArgs, context: &Context) -> Result<Exit> {
         None if args.fail_if_none && run.printer.count() == 0 => Exit::Failed,
         None => Exit::Done,
     })
+}
+
+/// Says which group is joined when a file decides it that nobody named: an application's own records could be taken
+/// from it.
+fn announce_found_group(settings: &Settings, commits: bool) {
+    if !settings.is_found(KeyId::GroupId) {
+        return;
+    }
+    let group = settings.text(KeyId::GroupId).unwrap_or_default();
+    let place = settings.place(KeyId::GroupId).to_string();
+    let fields = json!({"group": group, "origin": place, "commits": commits});
+    let effect = if commits { "which commits" } else { "which commits nothing" };
+    let message = format!("reading as group {group} ({place}), {effect}; --no-group reads without one");
+    console::event(Level::Info, "group", fields, message);
 }
 
 /// From here on a signal ends the reading well, and the second one at once.

@@ -30,7 +30,7 @@ pub(super) struct Plan {
 impl Plan {
     /// # Errors
     /// Usage errors.
-    pub(super) fn new(args: &SubscribeArgs, context: &Context) -> Result<Self> {
+    pub(super) fn new(args: &SubscribeArgs, context: &Context<'_>) -> Result<Self> {
         let now = chrono::Utc::now().timestamp_millis();
         let offsets = OffsetSpec::parse(&args.offset, now).map_err(|e| usage(format!("-o: {e}")))?;
         if offsets.ends_at_stored() {
@@ -56,7 +56,7 @@ impl Plan {
     }
 }
 
-fn topics(args: &SubscribeArgs, context: &Context) -> Result<Topics> {
+fn topics(args: &SubscribeArgs, context: &Context<'_>) -> Result<Topics> {
     let mut names = args
         .topics
         .iter()
