@@ -40,11 +40,22 @@ fn a_properties_file_as_it_stands(ctx: &Ctx) {
     );
     let topic = ctx.kafka().topic("properties", 1);
     let run = |args: &[&str]| Kps::new(args).args(["-b", ctx.kafka().address()]).dir(dir.path());
-    run(&["publish", &topic, "-m", "a"]).run().ok();
-    run(&["subscribe", &topic, "--exit"]).run().ok().prints("a\n").silent();
+    run(&["publish", &topic, "-m", "a"])
+        .run()
+        .ok()
+        .says("kps: using ./application.properties: library, acks, retries\n");
+    let said = "kps: using ./application.properties: library, auto.offset.reset\n\
+                kps: reading as group my_app_group (application.properties:5), which commits; --no-group reads without one\n";
+    let output = run(&["subscribe", &topic, "--exit"]).run().ok().prints("a\n");
+    assert_eq!(output.err(), said);
     assert_eq!(ctx.kafka().committed("my_app_group", &topic, 0), Some(1));
     run(&["subscribe", &topic, "--exit"]).run().ok().prints("");
     run(&["subscribe", &topic, "--exit", "-g", &unique("group")]).run().ok().prints("a\n");
+    for alone in [&["--no-group"][..], &["-g", ""], &["-p", "0"]] {
+        let output =
+            run(&["subscribe", &topic, "--exit", "-q"]).args(alone).run().ok().prints("a\n").silent();
+        assert_eq!(ctx.kafka().committed("my_app_group", &topic, 0), Some(1), "{output}");
+    }
 }
 
 fn environment_and_flags(ctx: &Ctx) {

@@ -566,8 +566,12 @@ mod built_in {
             fs::write(&file, "kafka.bootstrap.servers=embedded\n").unwrap();
             let publish = || Kps::new(["publish", "t", "-m", "x"]).dir(dir.path());
             let output = publish().run().ok();
-            said_embedded(output.err().lines().next().unwrap());
+            let said = output.err();
+            let (found, embedded) = said.split_once('\n').unwrap();
+            assert_eq!(found, "kps: using ./application.properties: bootstrap.servers=embedded");
+            said_embedded(embedded.lines().next().unwrap());
 
+            let publish = || publish().args(["--props", "application.properties"]);
             fs::write(&file, "kafka.bootstrap.servers=embedded\nkafka.security.protocol=SASL_SSL\n").unwrap();
             let args: &[&str] = if cfg!(feature = "rdkafka") { &["--library", "rdkafka"] } else { &[] };
             let line = one_line(publish().args(args), 2);

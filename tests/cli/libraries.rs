@@ -230,7 +230,8 @@ fn every_lack_is_told_with_its_place_in_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let text = "kafka.library=rskafka\nkafka.producer.compression.level=3\nkafka.rdkafka.debug=all\n";
     std::fs::write(dir.path().join("application.properties"), text).unwrap();
-    let line = one_line(Kps::new(["publish", "t", "-m", "x"]).dir(dir.path()), 2);
+    let publish = ["publish", "t", "-m", "x", "--props", "application.properties"];
+    let line = one_line(Kps::new(publish).dir(dir.path()), 2);
     for part in ["(application.properties:2): rskafka cannot", "(application.properties:3): rskafka cannot"] {
         assert!(line.contains(part), "{line}");
     }

@@ -11,6 +11,7 @@ mod harness;
 mod libraries;
 mod resilience;
 mod settings;
+mod settings_files;
 mod structure;
 #[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 mod unreachable;

@@ -15,6 +15,7 @@ fn every_setting_has_a_key_a_flag_and_a_variable() {
                 kafka.resilient.spool.dir=/spool\n";
     std::fs::write(&file, text).unwrap();
     let kps = Kps::new(["config", "--output", "json", "-X", "resilient.buffer.max.bytes=16MiB"])
+        .args(["--props", "application.properties"])
         .env("KPS_RESILIENT_RECONNECT_TRIES", "3")
         .dir(dir.path());
     let rows: Value = serde_json::from_str(&kps.run().ok().silent().text()).unwrap();
@@ -120,6 +121,7 @@ fn a_secret_that_others_can_read_is_told() {
     let publish = |more: &[&str]| {
         let kps =
             Kps::new(["publish", "t", "-m", "x", "-b", NOBODY, "-X", "security.protocol=SASL_PLAINTEXT"]);
+        let kps = kps.args(["--props", "application.properties"]);
         let kps = kps.args(["-X", "sasl.mechanism=PLAIN", "-X", "sasl.username=u"]);
         kps.args(more).env("SECRET", "hunter2").dir(dir.path()).run().err()
     };

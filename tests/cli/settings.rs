@@ -81,26 +81,32 @@ fn flags_win_over_overrides_over_environment_over_files_over_defaults() {
 }
 
 #[test]
-fn the_file_is_the_named_one_or_the_first_that_is_found() {
+fn a_named_file_is_read_alone_and_a_found_one_over_the_users() {
+    let linger = |ms: u32| format!("kafka.producer.linger.ms={ms}\n");
     let dir = folder(&[
-        ("named.properties", "kafka.client.id=named\n"),
-        ("config.properties", "kafka.client.id=config\n"),
-        ("here/application.properties", "kafka.client.id=here\n"),
-        ("xdg/kps/application.properties", "kafka.client.id=xdg\n"),
-        ("home/.config/kps/application.properties", "kafka.client.id=home\n"),
+        ("named.properties", &linger(1)),
+        ("config.properties", &linger(2)),
+        ("here/application.properties", &linger(3)),
+        ("xdg/kps/application.properties", &(linger(4) + "kafka.client.id=xdg\n")),
+        ("home/.config/kps/application.properties", &(linger(6) + "kafka.client.id=home\n")),
         ("empty/other", ""),
     ]);
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let (here, empty) = (dir.path().join("here"), dir.path().join("empty"));
     let named = path("named.properties");
+    let named = named.as_str();
     for (cwd, args, config, xdg, home, expected) in [
-        (&here, vec!["--props", named.as_str()], true, true, true, "named"),
-        (&here, vec![], true, true, true, "config"),
-        (&here, vec![], false, true, true, "here"),
-        (&empty, vec![], false, true, true, "xdg"),
-        (&empty, vec![], false, false, true, "home"),
-        (&empty, vec![], false, false, false, "kps"),
-        (&here, vec!["--no-props"], true, true, true, "kps"),
+        (&here, vec!["--props", named], true, true, true, (1, "kps")),
+        (&here, vec!["--props", named, "--no-props"], true, true, true, (1, "kps")),
+        (&here, vec!["--no-props", "-F", named], true, true, true, (1, "kps")),
+        (&here, vec![], true, true, true, (2, "kps")),
+        (&here, vec![], false, true, true, (3, "xdg")),
+        (&here, vec![], false, false, true, (3, "home")),
+        (&here, vec![], false, false, false, (3, "kps")),
+        (&empty, vec![], false, true, true, (4, "xdg")),
+        (&empty, vec![], false, false, true, (6, "home")),
+        (&empty, vec![], false, false, false, (5, "kps")),
+        (&here, vec!["--no-props"], true, true, true, (5, "kps")),
     ] {
         let mut kps = config_in(cwd, args);
         for (set, name, value) in [
@@ -110,9 +116,25 @@ fn the_file_is_the_named_one_or_the_first_that_is_found() {
         ] {
             kps = if set { kps.env(name, &value) } else { kps };
         }
-        let (value, _) = in_force(&rows(kps), "kafka.client.id");
-        assert_eq!(value, expected);
+        let rows = rows(kps);
+        let (linger, _) = in_force(&rows, "kafka.producer.linger.ms");
+        let (id, _) = in_force(&rows, "kafka.client.id");
+        assert_eq!((linger, id), (json!(expected.0), json!(expected.1)));
     }
+}
+
+#[test]
+fn the_settings_that_a_found_file_won_over_are_shown() {
+    let dir = folder(&[
+        ("here/application.properties", "kafka.producer.linger.ms=3\n"),
+        ("xdg/kps/application.properties", "#\nkafka.producer.linger.ms=4\n"),
+    ]);
+    let xdg = dir.path().join("xdg").to_str().unwrap().to_owned();
+    let rows = rows(config_in(&dir.path().join("here"), []).env("XDG_CONFIG_HOME", &xdg));
+    let row = row(&rows, "kafka.producer.linger.ms");
+    assert_eq!(row["origin"], "application.properties:1");
+    let lost = json!([{"value": 4, "origin": format!("{xdg}/kps/application.properties:2")}]);
+    assert_eq!(row["overridden"], lost);
 }
 
 #[test]
@@ -141,11 +163,14 @@ fn all_mistakes_are_told_at_once_each_with_its_place() {
          kafka.consumer.gruop.id=g\n\
          kafka.client.id=${GONE}\n",
     )]);
-    let output = config_in(dir.path(), ["--library", "x", "-X", "lingr.ms=3", "-X", "acks"])
-        .env("KPS_PRODUCER_ACK", "1")
-        .run()
-        .code(2)
-        .prints("");
+    let output = config_in(
+        dir.path(),
+        ["--props", "application.properties", "--library", "x", "-X", "lingr.ms=3", "-X", "acks"],
+    )
+    .env("KPS_PRODUCER_ACK", "1")
+    .run()
+    .code(2)
+    .prints("");
     let said = lines(&output);
     for expected in [
         "--library: \"x\" is not auto, native, rdkafka or rskafka",
@@ -197,7 +222,8 @@ fn placeholders_take_the_environment_defaults_and_files() {
         ),
         ("id.txt", "from-a-file\n"),
     ]);
-    let rows = rows(config_in(dir.path(), []).env("BROKER_HOST", "a"));
+    let kps = config_in(dir.path(), ["--props", "application.properties"]);
+    let rows = rows(kps.env("BROKER_HOST", "a"));
     assert_eq!(in_force(&rows, "kafka.bootstrap.servers").0, json!(["a:1", "b:2"]));
     assert_eq!(in_force(&rows, "kafka.client.id").0, "from-a-file");
 }
@@ -308,6 +334,7 @@ fn secrets_are_never_shown() {
     let dir = folder(&[("application.properties", "kafka.sasl.password=hunter2-file\n")]);
     let set = |args: &[&str]| {
         let kps = Kps::new(args).dir(dir.path()).env("KPS_SASL_PASSWORD", "hunter2-env");
+        let kps = kps.args(["--props", "application.properties"]);
         kps.args(["-X", "ssl.key.password=hunter2", "-X", "rdkafka.ssl.keystore.password=hunter2"])
     };
     let said = |kps: Kps| {

@@ -92,7 +92,7 @@ fn what_the_command_line_does_not_have_is_named() {
         (&["publish", "t", "-k", "k", "-K", ":"], &["--key", "--key-delimiter"]),
         (&["subscribe", "t", "-J", "-f", "%s"], &["--json", "--format"]),
         (&["subscribe", "t", "--count", "-J"], &["--count", "--json"]),
-        (&["config", "--props", "f"], &["--no-props", "--props"]),
+        (&["subscribe", "t", "-g", "g", "--no-group"], &["--group", "--no-group"]),
         (&["config", "-q", "-v"], &["--quiet", "--verbose"]),
         (&["libs", "extra"], &["'extra'"]),
         (&["topics", "--output", "xml"], &["'xml'", "--output", "text, json"]),
