@@ -10,7 +10,7 @@ use crate::cli::{Cli, Command};
 use crate::console::{self, Level};
 use crate::props::{self, Source};
 use crate::settings::keys::Role;
-use crate::settings::{Environment, KeyId, Layer, Layers, Library, Side, found};
+use crate::settings::{Environment, KeyId, Layer, Layers, Library, Side, found, shorten};
 
 /// Reads the files of a run.
 ///
@@ -81,15 +81,8 @@ pub(super) fn announce_found_file(command: &Command, layers: &Layers) {
 
 /// The name of a key, and of servers their addresses, which say where records go.
 fn shown(key: KeyId, value: &str) -> String {
-    /// Characters of a list of servers.
-    const LONGEST: usize = 100;
     let name = key.key().java;
-    if key != KeyId::BootstrapServers {
-        return name.to_owned();
-    }
-    let cut: String = value.chars().take(LONGEST).collect();
-    let dots = if cut.len() < value.len() { "..." } else { "" };
-    format!("{name}={cut}{dots}")
+    if key == KeyId::BootstrapServers { format!("{name}={}", shorten(value)) } else { name.to_owned() }
 }
 
 /// The settings of this command that the found file decided, each once.

@@ -4,7 +4,8 @@
 
 use super::keys::{self, KEYS};
 use super::layers::is_sensitive;
-use super::properties::{Parsed, Property, list, shorten, warn_of_unprefixed};
+use super::mistake::shorten;
+use super::properties::{Parsed, Property, list, warn_of_unprefixed};
 use super::{Entry, KeyId, Layer, Mistake, Mistakes, Place, Scope, Settings, complain};
 
 /// The file, in the current folder.

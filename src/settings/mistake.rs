@@ -62,6 +62,15 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
+/// Text of bounded length, for lines that people read: a name or value of a file can be as long as the file.
+pub fn shorten(text: &str) -> String {
+    const LONGEST: usize = 100;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
 /// Keeps what a user or a file said on its line, and a terminal from acting on it.
 pub(super) fn printable(text: &str) -> String {
     let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
@@ -107,5 +116,11 @@ mod tests {
         ] {
             assert_eq!(near(typed), expected, "{typed}");
         }
+    }
+
+    #[test]
+    fn text_in_messages_is_bounded() {
+        assert_eq!(shorten(&"\u{e9}".repeat(100)), "\u{e9}".repeat(100));
+        assert_eq!(shorten(&"\u{e9}".repeat(101)), format!("{}...", "\u{e9}".repeat(100)));
     }
 }

@@ -18,7 +18,7 @@ mod value;
 pub use env::Environment;
 pub use keys::KeyId;
 pub use layers::{Entry, Layer, Layers, Scope};
-pub use mistake::{Mistake, Mistakes};
+pub use mistake::{Mistake, Mistakes, shorten};
 
 use std::fmt;
 use std::net::SocketAddr;

@@ -1,6 +1,7 @@
 //! Values: parsing what was typed by the kind of its key, and saying what would have been right.
 
 use super::keys::{self, Key, Kind};
+use super::mistake::shorten;
 use crate::units;
 
 /// A value in canonical form.
@@ -104,7 +105,7 @@ fn meant<'a>(key: &Key, typed: &'a str) -> &'a str {
 }
 
 fn wrong(key: &Key, scale: i64, typed: &str) -> String {
-    let shown = if key.secret { "the value" } else { &format!("{typed:?}") };
+    let shown = if key.secret { "the value" } else { &format!("{:?}", shorten(typed)) };
     format!("{shown} is not {}", allowed(key, scale))
 }
 

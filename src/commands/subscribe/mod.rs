@@ -21,7 +21,7 @@ use crate::backends::{self, Error, ErrorKind, Purpose, SubscribePlan, Subscriber
 use crate::cli::SubscribeArgs;
 use crate::console::{self, Level};
 use crate::offset::Bound;
-use crate::settings::{KeyId, Settings};
+use crate::settings::{KeyId, Settings, shorten};
 use crate::stop::Stop;
 
 /// The longest single wait: everything that matters wakes it earlier.
@@ -95,7 +95,7 @@ fn announce_found_group(settings: &Settings, commits: bool) {
     if !settings.is_found(KeyId::GroupId) {
         return;
     }
-    let group = settings.text(KeyId::GroupId).unwrap_or_default();
+    let group = shorten(settings.text(KeyId::GroupId).unwrap_or_default());
     let place = settings.place(KeyId::GroupId).to_string();
     let fields = json!({"group": group, "origin": place, "commits": commits});
     let effect = if commits { "which commits" } else { "which commits nothing" };
