@@ -5,14 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, Mode, mkfifoat};
-use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::app::Kps;
 use crate::one_line;
 
-/// A port that nobody listens at: a run that gets so far has accepted its settings.
-const NOBODY: &str = "127.0.0.1:1";
 const FOUND: &str = "application.properties";
 const WAY_OUT: &str = "--props ./application.properties";
 /// Each command that reads settings.
@@ -148,7 +145,12 @@ fn keys_of_the_application_in_a_found_file_are_one_warning() {
 
 #[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
 mod runs {
+    use serde_json::Value;
+
     use super::*;
+
+    /// A port that nobody listens at: a run that gets so far has accepted its settings.
+    const NOBODY: &str = "127.0.0.1:1";
 
     #[test]
     fn settings_of_a_found_file_are_told_in_one_line_where_they_decide() {
