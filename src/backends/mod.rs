@@ -23,6 +23,7 @@ mod reset;
 mod room;
 #[cfg(feature = "rskafka")]
 mod rskafka;
+mod starts;
 #[cfg(any(feature = "native", feature = "rskafka"))]
 mod wired;
 
@@ -36,6 +37,7 @@ pub use keeper::Keeper;
 pub(crate) use mailbox::{Mailbox, lock};
 pub use notice::Notice;
 pub(crate) use room::Room;
+pub use starts::{Start, StartOrigin, Starts};
 
 use std::fmt;
 use std::ops::{ControlFlow, Range};
@@ -196,6 +198,12 @@ fn committed_or_said(outcome: Result<()>, sink: &mut dyn RecordSink) -> Result<(
     }
 }
 
+/// Warning of a partition whose committed offset somebody deleted while this run read it.
+#[cfg(any(feature = "native", feature = "rdkafka", feature = "rskafka"))]
+fn committed_offset_deleted(partition: &TopicPartition, reset: &str) -> String {
+    format!("{partition}: its committed offset was deleted: starting again (auto.offset.reset={reset})")
+}
+
 /// What asks for a group of a subscriber that was opened without one.
 #[cfg(any(feature = "native", feature = "rskafka"))]
 fn without_group() -> Error {
@@ -274,6 +282,9 @@ pub trait RecordSink {
     fn reached(&mut self, topic: &str, partition: i32, next: i64);
     /// Partitions given to this member of the group.
     fn assigned(&mut self, partitions: &[TopicPartition]);
+    /// The reading of an assigned partition begins at `offset`, which `origin` chose. Called after `assigned` and before
+    /// any record of it; not called where the library alone knows the offset.
+    fn started(&mut self, partition: &TopicPartition, offset: i64, origin: StartOrigin);
     /// Partitions about to be taken away. Returns the offsets to commit before they go: those of
     /// records whose output was written. With `lost`, they are gone already and nothing can be
     /// committed.
@@ -314,13 +325,11 @@ pub trait Subscriber: Send {
     /// # Errors
     /// As the library has them.
     fn unassign(&mut self, partitions: &[TopicPartition]) -> Result<()>;
-    /// Joins the group and reads what it assigns. `start` is asked at the first assignment of each
-    /// partition in this run: `Some(offset)` to start there, `None` for the committed offset, else
-    /// `auto.offset.reset`.
+    /// Joins the group and reads what it assigns, from where `starts` says.
     ///
     /// # Errors
     /// `Unsupported` without groups.
-    fn join(&mut self, topics: &Topics, start: StartAt) -> Result<()>;
+    fn join(&mut self, topics: &Topics, starts: Arc<Starts>) -> Result<()>;
     /// Waits up to `wait` for the first record (or a wake-up), then pushes what is ready. Returns
     /// after a bounded number of records even when more are ready.
     ///
@@ -338,9 +347,6 @@ pub trait Subscriber: Send {
     /// As the library has them; the client is gone all the same.
     fn close(self: Box<Self>, deadline: Instant, sink: &mut dyn RecordSink) -> Result<()>;
 }
-
-/// See [`Subscriber::join`].
-pub type StartAt = Arc<dyn Fn(&TopicPartition) -> Option<i64> + Send + Sync>;
 
 /// What a `poll` did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

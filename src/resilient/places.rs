@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::outage::Contact;
 use super::publisher::Clock;
 use super::subscriber::Tell;
-use crate::backends::{Notice, Offsets, RecordSink, TopicPartition};
+use crate::backends::{Notice, Offsets, RecordSink, StartOrigin, TopicPartition};
 use crate::record::{ByPartition, RecordRef};
 
 /// Partitions that are read, and the next offset of each.
@@ -85,6 +85,10 @@ impl RecordSink for Watching<'_> {
     fn assigned(&mut self, partitions: &[TopicPartition]) {
         self.lives = true;
         self.sink.assigned(partitions);
+    }
+
+    fn started(&mut self, partition: &TopicPartition, offset: i64, origin: StartOrigin) {
+        self.sink.started(partition, offset, origin);
     }
 
     fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) -> Offsets {

@@ -4,9 +4,8 @@
 //! left for the wrapper: to begin when brokers come late, and to go on with the other partitions, at the places
 //! reached, when a library has given one up.
 
-use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::link::Link;
@@ -14,8 +13,8 @@ use super::outage::{Attempts, Contact, Policy, Tick, random};
 use super::places::{Places, Watching};
 use super::publisher::Clock;
 use crate::backends::{
-    At, Error, ErrorKind, Mailbox, Notice, Offsets, Polled, RecordSink, Result, StartAt, Subscriber,
-    TopicPartition, Topics, Waker, lock,
+    At, Error, ErrorKind, Mailbox, Notice, Offsets, Polled, RecordSink, Result, Starts, Subscriber,
+    TopicPartition, Topics, Waker,
 };
 
 /// Opens the library.
@@ -40,7 +39,7 @@ pub fn open_subscriber(open: OpenSubscriber, policy: Policy, tell: Tell) -> Resu
 enum Reading {
     Nothing,
     Partitions,
-    Group(Topics, StartAt),
+    Group(Topics, Arc<Starts>),
 }
 
 /// A library behind the seam, and what it takes to go on with another one.
@@ -99,7 +98,7 @@ impl ResilientSubscriber {
             match &self.reading {
                 Reading::Nothing => {}
                 Reading::Partitions => library.assign(self.places.all())?,
-                Reading::Group(topics, start) => library.join(topics, Arc::clone(start))?,
+                Reading::Group(topics, starts) => library.join(topics, Arc::clone(starts))?,
             }
             self.link.set(Some(library.waker()));
             self.inner = Some(library);
@@ -247,10 +246,9 @@ impl Subscriber for ResilientSubscriber {
         self.library()?.unassign(partitions)
     }
 
-    fn join(&mut self, topics: &Topics, start: StartAt) -> Result<()> {
-        let start = once(start);
-        self.patiently(|library| library.join(topics, Arc::clone(&start)))?;
-        self.reading = Reading::Group(topics.clone(), start);
+    fn join(&mut self, topics: &Topics, starts: Arc<Starts>) -> Result<()> {
+        self.patiently(|library| library.join(topics, Arc::clone(&starts)))?;
+        self.reading = Reading::Group(topics.clone(), starts);
         Ok(())
     }
 
@@ -284,15 +282,6 @@ impl Subscriber for ResilientSubscriber {
     fn close(self: Box<Self>, deadline: Instant, sink: &mut dyn RecordSink) -> Result<()> {
         self.inner.map_or(Ok(()), |library| library.close(deadline, sink))
     }
-}
-
-/// Asked again after the group was joined anew, a partition goes on at its committed offset.
-fn once(start: StartAt) -> StartAt {
-    let seen = Mutex::new(HashSet::new());
-    Arc::new(move |tp| {
-        let is_new = lock(&seen).insert(tp.clone());
-        is_new.then(|| start(tp)).flatten()
-    })
 }
 
 fn closed() -> Error {

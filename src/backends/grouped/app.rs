@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::backends::mailbox::Mailbox;
-use crate::backends::{Error, Notice, Offsets, Result, StartAt, TopicPartition, Topics, Waker};
+use crate::backends::{Error, Notice, Offsets, Result, StartOrigin, Starts, TopicPartition, Topics, Waker};
 use crate::group::Ticket;
 
 /// What the command's thread asks for. Numbers come back with the answers.
 pub(super) enum Order {
     /// To join the group, and where to start.
-    Join(Topics, StartAt),
+    Join(Topics, Arc<Starts>),
     /// To look for topics that came or went.
     Look,
     /// It polls, after a long pause.
@@ -63,8 +63,8 @@ impl Orders {
 pub(super) enum Told {
     /// These partitions are the member's now, too.
     Assigned(Vec<TopicPartition>),
-    /// From where assigned partitions are to be read.
-    Start(Offsets),
+    /// From where assigned partitions are to be read, and who chose each offset.
+    Start(Vec<(TopicPartition, i64, StartOrigin)>),
     /// These are to be given up; the answer is [`Order::Released`].
     Revoked(Ticket, Vec<TopicPartition>),
     /// These are gone.

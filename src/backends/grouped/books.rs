@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use super::app::{Reply, Told};
 use super::driver::{Again, Done, Driver};
 use super::offsets::{Kept, Refused, commit_request, fetch_request, fetched};
-use super::start::Start;
 use crate::backends::reset::Reset;
 use crate::backends::wired::errors;
-use crate::backends::{Error, ErrorKind, Offsets, Result, Status, TopicPartition};
+use crate::backends::{
+    Error, ErrorKind, Offsets, Result, Start, StartOrigin, Status, TopicPartition, committed_offset_deleted,
+};
 use crate::group::{Commit, Event, Identity};
 use crate::wire::ErrorCode;
 use crate::wire::messages::{OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse};
@@ -91,7 +92,7 @@ impl Driver {
             }
         };
         self.well();
-        kept.kept.iter().for_each(|(tp, _)| self.starts.committed(tp));
+        kept.kept.iter().for_each(|(tp, _)| self.starts.note_committed(tp));
         if kept.is_elsewhere {
             self.forget_coordinator();
         }
@@ -132,23 +133,15 @@ impl Driver {
         self.find(Finding { partitions, purpose: For::Telling(number, deadline), who: Identity::default() });
     }
 
-    /// Looks for the starts of an assignment. What the user asked for is known.
+    /// Looks for the starts of an assignment.
     pub(super) fn open(&mut self, partitions: Vec<TopicPartition>, assignment: u64) {
-        let (mut found, mut open) = (Offsets::new(), Vec::new());
-        for tp in partitions {
-            match self.starts.asked(&tp) {
-                Some(start) => found.push((tp, start)),
-                None => open.push(tp),
-            }
-        }
-        self.begin(found, assignment);
-        self.find(Finding { partitions: open, purpose: For::Start(assignment), who: Identity::default() });
+        self.find(Finding { partitions, purpose: For::Start(assignment), who: Identity::default() });
     }
 
     /// Tells starts, of what is still assigned.
-    fn begin(&mut self, mut starts: Offsets, assignment: u64) {
-        starts.retain(|(tp, _)| is_of(&self.opening, tp, assignment));
-        for (tp, _) in &starts {
+    fn begin(&mut self, mut starts: Vec<(TopicPartition, i64, StartOrigin)>, assignment: u64) {
+        starts.retain(|(tp, ..)| is_of(&self.opening, tp, assignment));
+        for (tp, ..) in &starts {
             self.opening.remove(tp);
         }
         if !starts.is_empty() {
@@ -212,21 +205,18 @@ impl Driver {
 
     /// The group's offsets are known; where it has none `auto.offset.reset` says where to start.
     fn given(&mut self, mut finding: Finding, offsets: Vec<Option<i64>>, assignment: u64) {
-        let mut starts = Offsets::new();
-        let mut open = Vec::new();
+        let (mut starts, mut open) = (Vec::new(), Vec::new());
         for (tp, offset) in std::mem::take(&mut finding.partitions).into_iter().zip(offsets) {
-            match self.starts.given(&tp, offset) {
-                Start::At(start) => starts.push((tp, start)),
+            match self.starts.start(&tp, offset) {
+                Start::At(start, origin) => starts.push((tp, start, origin)),
                 Start::Reset { .. } if self.reset == Reset::None => {
                     let text = format!("{tp}: no committed offset to start from (auto.offset.reset=none)");
                     self.app.tell(Told::Failed(Error::new(ErrorKind::OffsetOutOfRange, text)));
                 }
                 Start::Reset { was_deleted } => {
                     if was_deleted {
-                        let policy = self.reset.name();
-                        self.app.tell(Told::Warn(format!(
-                            "{tp}: its committed offset was deleted: starting again (auto.offset.reset={policy})"
-                        )));
+                        let warning = committed_offset_deleted(&tp, self.reset.name());
+                        self.app.tell(Told::Warn(warning));
                     }
                     open.push(tp);
                 }
@@ -264,12 +254,12 @@ impl Driver {
             Ok(found) => found,
             Err(why) => return self.failed_again(&why, Again::Find(finding)),
         };
-        let (mut starts, mut open) = (Offsets::new(), Vec::new());
+        let (mut starts, mut open) = (Vec::new(), Vec::new());
         for (tp, found) in std::mem::take(&mut finding.partitions).into_iter().zip(found) {
             match found.map(|found| found.offset) {
                 Ok(Some(start)) => {
-                    self.starts.begun(&tp, start);
-                    starts.push((tp, start));
+                    self.starts.note_reset(&tp, start);
+                    starts.push((tp, start, StartOrigin::Reset));
                 }
                 Err(code) if !code.is_retriable() => {
                     return self.app.tell(Told::Failed(errors::of_code(&tp, code, None)));

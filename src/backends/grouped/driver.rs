@@ -13,13 +13,12 @@ use tokio::time::{sleep, sleep_until};
 use super::app::{App, Order, Told};
 use super::ask::{Answered, Asker};
 use super::books::{Finding, Keeping};
-use super::start::Starts;
 use super::terms::Config;
 use super::trouble::Trouble;
 use super::view;
 use crate::backends::reset::Reset;
 use crate::backends::wired::errors;
-use crate::backends::{Error, ErrorKind, TopicPartition, Topics};
+use crate::backends::{Error, ErrorKind, Starts, TopicPartition, Topics};
 use crate::group::{self, Action, Event, Failure, Fault, FaultKind, Member, Protocol, Ticket};
 use crate::wire::ErrorCode;
 use crate::wire::net::{self, Answer, Cluster, Coordinated, FoundOffset, Isolation, Kind, Metadata};
@@ -78,7 +77,7 @@ pub(super) struct Driver {
     learning: Option<Ticket>,
     /// The last generation that the application was told of.
     generation: i32,
-    pub(super) starts: Starts,
+    pub(super) starts: Arc<Starts>,
     /// Assigned partitions whose start is not told yet, with the number of the assignment.
     pub(super) opening: HashMap<TopicPartition, u64>,
     assignments: u64,
@@ -120,7 +119,7 @@ impl Driver {
             view: Arc::default(),
             learning: None,
             generation: -1,
-            starts: Starts::new(Arc::new(|_| None)),
+            starts: Arc::new(Starts::stored()),
             opening: HashMap::new(),
             assignments: 0,
             losses: 0,
@@ -149,8 +148,8 @@ impl Driver {
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Join(topics, start) => {
-                self.starts = Starts::new(start);
+            Order::Join(topics, starts) => {
+                self.starts = starts;
                 self.topics = Some(topics);
                 self.refresh();
             }

@@ -2,7 +2,7 @@
 //! of its own choice, so that a `group.id` means the same on each of them.
 //!
 //! A thread of its own ([`driver`]) keeps the membership ([`crate::group`]): heartbeats go out however long standard
-//! output takes. It finds where partitions are to be read from ([`start`]) and keeps offsets ([`offsets`]); the
+//! output takes. It finds where partitions are to be read from ([`Starts`]) and keeps offsets ([`offsets`]); the
 //! command's thread starts and ends their reading here, and gives partitions up when what was written of them is
 //! committed.
 
@@ -11,7 +11,6 @@ mod ask;
 mod books;
 mod driver;
 mod offsets;
-mod start;
 mod terms;
 mod trouble;
 mod view;
@@ -27,7 +26,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
 use super::{
-    At, Error, ErrorKind, Notice, Offsets, Polled, RecordSink, Result, StartAt, Status, Subscriber,
+    At, Error, ErrorKind, Notice, Offsets, Polled, RecordSink, Result, Starts, Status, Subscriber,
     TopicPartition, Topics, Waker, committed_or_said,
 };
 use crate::group::Ticket;
@@ -125,7 +124,12 @@ impl Grouped {
     fn serve(&mut self, told: Told, sink: &mut dyn RecordSink) -> Result<()> {
         match told {
             Told::Assigned(partitions) => sink.assigned(&partitions),
-            Told::Start(starts) => self.starts.extend(starts),
+            Told::Start(starts) => {
+                for (tp, start, origin) in starts {
+                    sink.started(&tp, start, origin);
+                    self.starts.push((tp, start));
+                }
+            }
             Told::Revoked(ticket, gone) => {
                 return self.revoked(ticket, &gone, Instant::now() + self.request_timeout, sink);
             }
@@ -297,10 +301,10 @@ impl Subscriber for Grouped {
         self.inner.unassign(partitions)
     }
 
-    fn join(&mut self, topics: &Topics, start: StartAt) -> Result<()> {
+    fn join(&mut self, topics: &Topics, starts: Arc<Starts>) -> Result<()> {
         self.note_poll();
         self.is_following = matches!(topics, Topics::Pattern(_));
-        self.orders.give(Order::Join(topics.clone(), start));
+        self.orders.give(Order::Join(topics.clone(), starts));
         Ok(())
     }
 

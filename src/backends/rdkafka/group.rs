@@ -1,16 +1,17 @@
 //! What a member of a group remembers beside what librdkafka does.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::native::TopicMeta;
-use crate::backends::{StartAt, TopicPartition, pattern_takes};
+use crate::backends::{Starts, pattern_takes};
 
 /// What a group member remembers.
+#[derive(Debug)]
 pub(super) struct Group {
-    pub(super) start: StartAt,
-    /// Partitions assigned at some time in this run: those go on from their committed offsets.
-    pub(super) seen: HashSet<TopicPartition>,
+    /// Where partitions are read from.
+    pub(super) starts: Arc<Starts>,
     /// Topics that come and go.
     pub(super) following: Option<Following>,
     /// It is known to be in the group, with partitions or without.
@@ -43,19 +44,8 @@ impl Following {
 }
 
 impl Group {
-    pub(super) fn new(start: StartAt, following: Option<Following>) -> Self {
-        Self { start, seen: HashSet::new(), following, is_in: false, is_handed_over: false }
-    }
-
-    /// Where the user wants a partition read from, the first time it is assigned.
-    pub(super) fn first_start(&mut self, tp: &TopicPartition) -> Option<i64> {
-        if self.seen.insert(tp.clone()) { (self.start)(tp) } else { None }
-    }
-}
-
-impl std::fmt::Debug for Group {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Group").field("seen", &self.seen).finish_non_exhaustive()
+    pub(super) fn new(starts: Arc<Starts>, following: Option<Following>) -> Self {
+        Self { starts, following, is_in: false, is_handed_over: false }
     }
 }
 

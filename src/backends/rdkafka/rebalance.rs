@@ -1,6 +1,7 @@
 //! Partitions that a group gives and takes.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -10,7 +11,8 @@ use super::native::EventPtr;
 use super::positions::NONE;
 use super::subscriber::{RdkafkaSubscriber, add};
 use crate::backends::{
-    At, Error, ErrorKind, Offsets, RecordSink, Result, Subscriber, TopicPartition, committed_or_said,
+    At, Error, ErrorKind, Offsets, RecordSink, Result, Start, StartOrigin, Subscriber, TopicPartition,
+    committed_offset_deleted, committed_or_said,
 };
 use crate::settings::KeyId;
 
@@ -30,14 +32,12 @@ impl RdkafkaSubscriber {
             partition: *partition,
         };
         let told: Vec<_> = parts.iter().map(tp).collect();
-        let first_start = |tp| self.group.as_mut().and_then(|g| g.first_start(tp));
-        let asked: Vec<_> = told.iter().map(first_start).collect();
-        let open = told.iter().zip(&asked).filter(|(_, asked)| asked.is_none());
-        let open: Vec<_> = open.map(|(tp, _)| tp.clone()).collect();
-        let mut found = self.starts_without_commit(&open).unwrap_or_default().into_iter();
+        let known = self.starts_of(&told, sink);
         let mut starts = Offsets::new();
-        for (tp, asked) in told.iter().zip(asked) {
-            let start = asked.map(Offset::Offset).or_else(|| found.next()).unwrap_or(Offset::Invalid);
+        for (tp, known) in told.iter().zip(&known) {
+            // librdkafka looks the committed offset up by itself, with the epoch that it was committed in.
+            let own = known.filter(|(_, origin)| *origin != StartOrigin::Committed);
+            let start = own.map_or(Offset::Invalid, |(start, _)| Offset::Offset(start));
             add(&mut list, tp, start)?;
             // Before it is assigned: then no record can come over the queue of events.
             if let Some(queue) = self.client.partition_queue(&tp.topic, tp.partition) {
@@ -52,27 +52,58 @@ impl RdkafkaSubscriber {
             group.is_in = true;
         }
         sink.assigned(&told);
+        for (tp, (start, origin)) in told.iter().zip(known).filter_map(|(tp, known)| Some((tp, known?))) {
+            sink.started(tp, start, origin);
+        }
         Ok(())
     }
 
-    /// Where these start, as far as no offset was committed; the others are left to librdkafka. It finds that out by
-    /// itself as well, but then waits for 100 ms before it asks for the beginning or the end (`rd_kafka_offset_reset`),
-    /// and partitions were read from there again when a rebalance fell into that time (2 of 30 runs on a busy machine).
-    fn starts_without_commit(&self, partitions: &[TopicPartition]) -> Result<Vec<Offset>> {
+    /// Where these partitions start and who chose that, as far as it can be learned now; the rest is left to librdkafka.
+    fn starts_of(
+        &self,
+        partitions: &[TopicPartition],
+        sink: &mut dyn RecordSink,
+    ) -> Vec<Option<(i64, StartOrigin)>> {
+        let Some(starts) = self.group.as_ref().map(|group| Arc::clone(&group.starts)) else {
+            return vec![None; partitions.len()];
+        };
+        let Ok(committed) = self.committed_within(partitions, LOOK_WAIT) else {
+            let sought = |tp| Some((starts.start_unasked(tp)?, StartOrigin::User));
+            return partitions.iter().map(sought).collect();
+        };
+        let found: Vec<_> = partitions.iter().zip(committed).map(|(tp, at)| starts.start(tp, at)).collect();
+        let is_reset = |start: &Start| matches!(start, Start::Reset { .. });
+        let open = partitions.iter().zip(&found).filter(|(_, start)| is_reset(start));
+        let open: Vec<_> = open.map(|(tp, _)| tp.clone()).collect();
+        let mut resets = self.reset_offsets(&open).into_iter();
+        let start = |(tp, start): (&TopicPartition, Start)| match start {
+            Start::At(start, origin) => Some((start, origin)),
+            Start::Reset { was_deleted } => {
+                let reset = resets.next()?;
+                if was_deleted {
+                    let policy = self.settings.text(KeyId::AutoOffsetReset).unwrap_or_default();
+                    sink.warn(&committed_offset_deleted(tp, policy));
+                }
+                starts.note_reset(tp, reset);
+                Some((reset, StartOrigin::Reset))
+            }
+        };
+        partitions.iter().zip(found).map(start).collect()
+    }
+
+    /// Where `auto.offset.reset` has these start; none if nobody tells. librdkafka finds that out by itself as well, but
+    /// then waits for 100 ms before it asks for the beginning or the end (`rd_kafka_offset_reset`), and partitions were
+    /// read from there again when a rebalance fell into that time (2 of 30 runs on a busy machine).
+    fn reset_offsets(&self, partitions: &[TopicPartition]) -> Vec<i64> {
         let reset = match self.settings.text(KeyId::AutoOffsetReset) {
             Some("earliest") => At::Earliest,
             Some("latest") => At::Latest,
-            _ => return Ok(Vec::new()),
+            _ => return Vec::new(),
         };
-        if partitions.is_empty() {
-            return Ok(Vec::new());
-        }
-        let committed = self.committed_within(partitions, LOOK_WAIT)?;
-        let new = partitions.iter().zip(&committed).filter(|(_, committed)| committed.is_none());
-        let places: Vec<_> = new.map(|(tp, _)| (tp.clone(), reset)).collect();
-        let mut found = self.ask_offsets(&places, LOOK_WAIT)?.into_iter();
-        let start = |committed: Option<i64>| committed.map_or_else(|| found.next(), |_| None);
-        Ok(committed.into_iter().map(start).map(|start| start.unwrap_or(Offset::Invalid)).collect())
+        let places: Vec<_> = partitions.iter().map(|tp| (tp.clone(), reset)).collect();
+        let found = self.ask_offsets(&places, LOOK_WAIT).unwrap_or_default();
+        let known = |found: Offset| if let Offset::Offset(n) = found { Some(n) } else { None };
+        found.into_iter().map(known).collect::<Option<_>>().unwrap_or_default()
     }
 
     /// Tells that the member is in the group: in KIP-848's protocol no event says so as long as it is given nothing.

@@ -17,7 +17,7 @@ use super::outage::Outage;
 use super::positions::{Positions, Slot};
 use super::{UNKNOWN_TOPIC_OR_PART, config, connect, errors, partitions_of, serve};
 use crate::backends::{
-    At, Error, ErrorKind, Log, Offsets, Polled, RecordSink, Result, StartAt, Status, SubscribePlan,
+    At, Error, ErrorKind, Log, Offsets, Polled, RecordSink, Result, Starts, Status, SubscribePlan,
     Subscriber, TopicPartition, Topics, Waker, pattern_takes, unknown_topic,
 };
 use crate::settings::{KeyId, Settings, Side};
@@ -475,7 +475,7 @@ impl Subscriber for RdkafkaSubscriber {
         Ok(())
     }
 
-    fn join(&mut self, topics: &Topics, start: StartAt) -> Result<()> {
+    fn join(&mut self, topics: &Topics, starts: Arc<Starts>) -> Result<()> {
         let (names, following) = match topics {
             Topics::Names(names) => (names.iter().cloned().collect(), None),
             Topics::Pattern(pattern) => {
@@ -489,7 +489,7 @@ impl Subscriber for RdkafkaSubscriber {
                 (following.names.clone(), Some(following))
             }
         };
-        self.group = Some(Group::new(start, following));
+        self.group = Some(Group::new(starts, following));
         self.subscribe(&names)
     }
 
@@ -532,7 +532,11 @@ impl Subscriber for RdkafkaSubscriber {
                 Error::new(ErrorKind::Later, "committing offsets: the group is being rebalanced")
             }
             _ => errors::error(code, "committing offsets").not_committed(offsets),
-        })
+        })?;
+        if let Some(group) = &self.group {
+            offsets.iter().for_each(|(tp, _)| group.starts.note_committed(tp));
+        }
+        Ok(())
     }
 
     fn close(mut self: Box<Self>, deadline: Instant, sink: &mut dyn RecordSink) -> Result<()> {

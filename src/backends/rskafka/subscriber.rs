@@ -18,7 +18,7 @@ use super::convert;
 use super::fault::{Class, Fault};
 use super::fetcher::{Assigned, Event, Fetched, Fetcher, Shared, Told, offset_of};
 use crate::backends::{
-    At, Error, ErrorKind, Offsets, Polled, RecordSink, Result, StartAt, Subscriber, TopicPartition, Topics,
+    At, Error, ErrorKind, Offsets, Polled, RecordSink, Result, Starts, Subscriber, TopicPartition, Topics,
     Waker, pattern_takes, unknown_topic, without_group,
 };
 
@@ -217,7 +217,7 @@ impl Subscriber for RskafkaSubscriber {
         Ok(())
     }
 
-    fn join(&mut self, _topics: &Topics, _start: StartAt) -> Result<()> {
+    fn join(&mut self, _topics: &Topics, _starts: Arc<Starts>) -> Result<()> {
         Err(without_group())
     }
 

@@ -9,7 +9,9 @@ use ::rdkafka::producer::DefaultProducerContext;
 use ::rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr as Code};
 
 use super::*;
-use crate::backends::{At, Fate, Notice, Offsets, RecordSink, ReportSink, TopicPartition, Topics};
+use crate::backends::{
+    At, Fate, Notice, Offsets, RecordSink, ReportSink, StartOrigin, TopicPartition, Topics,
+};
 use crate::record::{Batch, RecordRef, Slice, Span};
 use crate::settings::Side;
 
@@ -159,6 +161,8 @@ impl RecordSink for Reader {
     }
 
     fn assigned(&mut self, _: &[TopicPartition]) {}
+
+    fn started(&mut self, _: &TopicPartition, _: i64, _: StartOrigin) {}
 
     fn revoked(&mut self, _: &[TopicPartition], _: bool) -> Offsets {
         Vec::new()

@@ -14,7 +14,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use super::*;
 use crate::backends::{
     At, Chosen, Error as ClientError, Fate, Log as ClientLog, Notice, Offsets, PublishPlan, RecordSink,
-    ReportSink, SubscribePlan, Subscriber, TopicPartition, Topics, open_publisher, open_subscriber,
+    ReportSink, StartOrigin, SubscribePlan, Subscriber, TopicPartition, Topics, open_publisher,
+    open_subscriber,
 };
 use crate::record::{Batch, RecordRef, Slice, Span};
 use crate::settings::{Library, Settings, Side};
@@ -92,6 +93,7 @@ impl<F: FnMut(&RecordRef<'_>)> RecordSink for Reading<F> {
         self.reached.insert(partition, next);
     }
     fn assigned(&mut self, _: &[TopicPartition]) {}
+    fn started(&mut self, _: &TopicPartition, _: i64, _: StartOrigin) {}
     fn revoked(&mut self, _: &[TopicPartition], _: bool) -> Offsets {
         Vec::new()
     }

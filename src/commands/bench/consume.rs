@@ -9,7 +9,7 @@ use super::latency::Latency;
 use super::shared::{Glance, Shared, share};
 use super::tagged::{Arrival, Tag};
 use crate::backends::{
-    At, Error, ErrorKind, Notice, Offsets, RecordSink, Result, Subscriber, TopicPartition,
+    At, Error, ErrorKind, Notice, Offsets, RecordSink, Result, StartOrigin, Subscriber, TopicPartition,
 };
 use crate::commands::tell;
 use crate::console;
@@ -265,6 +265,8 @@ impl RecordSink for Arrivals {
     }
 
     fn assigned(&mut self, _partitions: &[TopicPartition]) {}
+
+    fn started(&mut self, _partition: &TopicPartition, _offset: i64, _origin: StartOrigin) {}
 
     fn revoked(&mut self, _partitions: &[TopicPartition], _lost: bool) -> Offsets {
         Offsets::new()

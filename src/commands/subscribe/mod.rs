@@ -17,7 +17,9 @@ use self::plan::Plan;
 use self::positions::{NO_STOP, Positions};
 use self::printer::Printer;
 use super::{Context, Exit, library_log};
-use crate::backends::{self, Error, ErrorKind, Purpose, SubscribePlan, Subscriber, TopicPartition, Topics};
+use crate::backends::{
+    self, Error, ErrorKind, Purpose, Starts, SubscribePlan, Subscriber, TopicPartition, Topics,
+};
 use crate::cli::SubscribeArgs;
 use crate::console::{self, Level};
 use crate::offset::Bound;
@@ -155,7 +157,7 @@ fn start(
     if grouped {
         let starts: HashMap<_, _> =
             bounds.into_iter().filter_map(|b| b.from.map(|from| (b.tp, from))).collect();
-        return subscriber.join(topics, Arc::new(move |tp| starts.get(tp).copied()));
+        return subscriber.join(topics, Arc::new(Starts::new(move |tp| starts.get(tp).copied())));
     }
     let mut starts = Vec::new();
     for Bounds { tp, from, stop } in bounds {
@@ -351,7 +353,7 @@ impl Run {
         let Some((tp, offset)) = e.record() else { return Err(e) };
         let position = self.printer.positions.at(&tp.topic, tp.partition);
         let next = position.behind(*offset);
-        position.advance(next);
+        position.take(next);
         if next == offset.saturating_add(1) {
             console::warn(format!("skipped: {e}"));
         }

@@ -1,9 +1,10 @@
 //! Where each partition stands: read, written, committed, done. One rule, at-least-once, in one
-//! place: only what was written to standard output is ever committed.
+//! place: only what was written to standard output is ever committed, and an offset that the user chose to read from
+//! not before a record behind it was written.
 
 use std::sync::Arc;
 
-use crate::backends::{Error, Offsets, TopicPartition};
+use crate::backends::{Error, Offsets, StartOrigin, TopicPartition};
 use crate::record::ByPartition;
 
 /// A partition without an end: reading follows it.
@@ -25,6 +26,8 @@ pub(super) struct Position {
     rests: i64,
     /// In a group: assigned to this member now. Without a group: always.
     assigned: bool,
+    /// Nothing of it is committed before a record was taken: its start is no progress of the group's.
+    awaits_record: bool,
 }
 
 impl Position {
@@ -43,12 +46,31 @@ impl Position {
         offset.max(self.next).saturating_add(1)
     }
 
+    /// Its reading begins at `offset`, which `origin` chose. What `auto.offset.reset` chose is to be committed though
+    /// no record comes: the next run would start where the end is by then and skip the records between. What the user
+    /// chose is not, nor is a stop that lies before the committed offset.
+    pub(super) fn start(&mut self, offset: i64, origin: StartOrigin) {
+        self.awaits_record = origin == StartOrigin::User;
+        match origin {
+            StartOrigin::Reset => self.advance(offset),
+            StartOrigin::Committed if offset > self.stop => self.committed = offset,
+            StartOrigin::Committed | StartOrigin::User => {}
+        }
+    }
+
+    /// A record was appended to the output buffer, filtered out or skipped: all below `next` is dealt with.
+    #[inline]
+    pub(super) fn take(&mut self, next: i64) {
+        self.awaits_record = false;
+        self.advance(next);
+    }
+
     /// All below `next` is in the output buffer or does not exist; never beyond the stop. That is less than before in a
     /// log that was truncated, or in another one of the same name: what was committed of the old one counts no more.
     #[inline]
     pub(super) fn advance(&mut self, next: i64) {
         self.next = next.min(self.stop);
-        if self.next < self.committed {
+        if next < self.committed {
             self.committed = -1;
         }
     }
@@ -92,7 +114,16 @@ impl Positions {
     /// Adds a partition that ends at `stop`.
     pub(super) fn add(&mut self, tp: TopicPartition, stop: i64, assigned: bool) {
         self.index.insert(&tp.topic, tp.partition, self.all.len());
-        self.all.push(Position { tp, stop, next: -1, written: -1, committed: -1, rests: -1, assigned });
+        self.all.push(Position {
+            tp,
+            stop,
+            next: -1,
+            written: -1,
+            committed: -1,
+            rests: -1,
+            assigned,
+            awaits_record: false,
+        });
     }
 
     /// True when it is known already.
@@ -154,6 +185,7 @@ impl Positions {
             if !assigned {
                 // What another member commits meanwhile is not ours to say.
                 (position.next, position.written, position.committed) = (-1, -1, -1);
+                position.awaits_record = false;
             }
         }
     }
@@ -175,7 +207,7 @@ impl Positions {
     /// All that was appended has been written.
     pub(super) fn mark_written(&mut self) {
         if !self.frozen {
-            self.all.iter_mut().for_each(|p| p.written = p.next);
+            self.all.iter_mut().filter(|p| !p.awaits_record).for_each(|p| p.written = p.next);
         }
     }
 
@@ -285,6 +317,60 @@ mod tests {
         assert!(all.all_done());
         all.mark_written();
         assert_eq!(all.committable(None), [(tp(0), 3)]);
+    }
+
+    #[test]
+    fn an_offset_that_the_user_chose_is_not_committable_before_a_record() {
+        let mut all = Positions::new(false);
+        all.set_assigned(&[tp(0), tp(1)], true);
+        for partition in [0, 1] {
+            all.at("t", partition).start(100, StartOrigin::User);
+            all.at("t", partition).rest(100);
+        }
+        all.mark_written();
+        assert!(all.committable(None).is_empty());
+        // A transaction marker is no record.
+        all.at("t", 0).rest(101);
+        all.mark_written();
+        assert!(all.committable(None).is_empty());
+        all.at("t", 0).take(102);
+        assert!(all.committable(None).is_empty(), "it is not written yet");
+        all.mark_written();
+        assert_eq!(all.committable(None), [(tp(0), 102)]);
+        // Given again, it is sought again.
+        all.set_assigned(&[tp(0)], false);
+        all.set_assigned(&[tp(0)], true);
+        all.at("t", 0).start(100, StartOrigin::User);
+        all.at("t", 0).rest(102);
+        all.mark_written();
+        assert!(all.committable(None).is_empty());
+    }
+
+    #[test]
+    fn an_offset_that_the_reset_chose_is_committable_at_once() {
+        let mut all = Positions::new(true);
+        all.add(tp(0), 100, false);
+        all.set_assigned(&[tp(0)], true);
+        // Five records came since the end was noted: they are for the next run.
+        all.at("t", 0).start(105, StartOrigin::Reset);
+        assert!(all.are_begun() && all.all_done());
+        all.mark_written();
+        assert_eq!(all.committable(None), [(tp(0), 100)]);
+    }
+
+    #[test]
+    fn a_stop_before_the_committed_offset_is_not_committable() {
+        let mut all = Positions::new(true);
+        all.add(tp(0), 50, false);
+        all.set_assigned(&[tp(0)], true);
+        all.at("t", 0).start(100, StartOrigin::Committed);
+        all.at("t", 0).rest(100);
+        all.mark_written();
+        assert!(all.all_done() && all.committable(None).is_empty());
+        // The committed offset was out of range, and the reset chose another.
+        all.at("t", 0).rest(20);
+        all.mark_written();
+        assert_eq!(all.committable(None), [(tp(0), 20)]);
     }
 
     #[test]

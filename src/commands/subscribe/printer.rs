@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use super::positions::Positions;
-use crate::backends::{Notice, Offsets, RecordSink, TopicPartition};
+use crate::backends::{Notice, Offsets, RecordSink, StartOrigin, TopicPartition};
 use crate::commands::output::{Output, Written};
 use crate::commands::tell;
 use crate::console;
@@ -114,7 +114,7 @@ impl RecordSink for Printer {
             position.advance(record.offset);
             return ControlFlow::Continue(());
         }
-        position.advance(record.offset + 1);
+        position.take(record.offset + 1);
         if self.filter.is_empty() || self.filter.matches(record) {
             self.count += 1;
             if let Some(format) = &self.format {
@@ -138,6 +138,10 @@ impl RecordSink for Printer {
         self.positions.set_assigned(partitions, true);
         self.assigned_at = Some(Instant::now());
         self.is_fresh = true;
+    }
+
+    fn started(&mut self, partition: &TopicPartition, offset: i64, origin: StartOrigin) {
+        self.positions.at(&partition.topic, partition.partition).start(offset, origin);
     }
 
     fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) -> Offsets {

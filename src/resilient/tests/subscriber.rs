@@ -9,8 +9,8 @@ use super::super::subscriber::ResilientSubscriber;
 use super::super::{OpenSubscriber, Policy};
 use super::Hands;
 use crate::backends::{
-    At, Error, ErrorKind, Notice, Offsets, Polled, RecordSink, Result, StartAt, Subscriber, TopicPartition,
-    Topics, Waker,
+    At, Error, ErrorKind, Notice, Offsets, Polled, RecordSink, Result, Start, StartOrigin, Starts,
+    Subscriber, TopicPartition, Topics, Waker,
 };
 use crate::record::{NoHeaders, RecordRef, TimestampType};
 
@@ -33,7 +33,7 @@ struct Inside {
     refusals: VecDeque<Error>,
     opened: usize,
     assigned: Vec<Offsets>,
-    joined: Vec<StartAt>,
+    joined: Vec<Arc<Starts>>,
 }
 
 #[derive(Clone, Default)]
@@ -77,8 +77,8 @@ impl Subscriber for Fake {
         Ok(())
     }
 
-    fn join(&mut self, _: &Topics, start: StartAt) -> Result<()> {
-        self.0.set(|inside| inside.joined.push(start));
+    fn join(&mut self, _: &Topics, starts: Arc<Starts>) -> Result<()> {
+        self.0.set(|inside| inside.joined.push(starts));
         self.0.answer(())
     }
 
@@ -140,6 +140,8 @@ impl RecordSink for Seen {
     fn reached(&mut self, _: &str, _: i32, _: i64) {}
 
     fn assigned(&mut self, _: &[TopicPartition]) {}
+
+    fn started(&mut self, _: &TopicPartition, _: i64, _: StartOrigin) {}
 
     fn revoked(&mut self, _: &[TopicPartition], _: bool) -> Offsets {
         Offsets::new()
@@ -295,12 +297,14 @@ fn when_nothing_was_read_for_all_tries_there_is_nothing_left_to_try() {
 }
 
 #[test]
-fn a_group_joined_again_goes_on_where_it_committed() {
+fn a_group_joined_again_goes_on_where_it_was() {
     let run = Run::new();
     let mut subscriber = run.open().unwrap();
-    subscriber.join(&topics(), Arc::new(|_| Some(3))).unwrap();
-    let start = run.world.set(|inside| inside.joined.pop()).unwrap();
-    assert_eq!((start(&place(0)), start(&place(0))), (Some(3), None));
+    subscriber.join(&topics(), Arc::new(Starts::new(|_| Some(3)))).unwrap();
+    let starts = run.world.set(|inside| inside.joined.pop()).unwrap();
+    let sought = Start::At(3, StartOrigin::User);
+    assert_eq!([0, 1].map(|partition| starts.start(&place(partition), Some(9))), [sought; 2]);
+    starts.note_committed(&place(0));
     run.world.set(|inside| inside.script.extend([Do::Push(0, 3), Do::Fail(refused())]));
     let mut seen = Seen::default();
     subscriber.poll(MS, &mut seen).unwrap();
@@ -309,5 +313,6 @@ fn a_group_joined_again_goes_on_where_it_committed() {
         subscriber.poll(MS, &mut seen).unwrap();
     }
     let again = run.world.set(|inside| inside.joined.pop()).unwrap();
-    assert_eq!((again(&place(0)), again(&place(1))), (None, Some(3)));
+    assert_eq!(again.start(&place(0), Some(4)), Start::At(4, StartOrigin::Committed));
+    assert_eq!(again.start(&place(1), Some(9)), sought, "nothing of it was committed");
 }

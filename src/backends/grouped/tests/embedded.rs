@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::backends::mailbox::{Mailbox, lock};
-use crate::backends::{Notice, RecordSink, Topics};
+use crate::backends::{Notice, RecordSink, StartOrigin, Topics};
 use crate::broker::{Broker, FaultKind, Options};
 use crate::record::RecordRef;
 use crate::wire::ApiKey;
@@ -58,7 +58,7 @@ impl Subscriber for Reader {
         lock(&self.read).extend(gone.iter().map(|tp| (tp.clone(), None)));
         Ok(())
     }
-    fn join(&mut self, _: &Topics, _: StartAt) -> Result<()> {
+    fn join(&mut self, _: &Topics, _: Arc<Starts>) -> Result<()> {
         panic!("it is the group that is joined");
     }
     fn poll(&mut self, wait: Duration, _: &mut dyn RecordSink) -> Result<Polled> {
@@ -77,6 +77,7 @@ impl Subscriber for Reader {
 #[derive(Default)]
 struct Seen {
     assigned: Vec<TopicPartition>,
+    started: Vec<(i32, i64, StartOrigin)>,
     lost: usize,
     revoked: usize,
     warnings: Vec<String>,
@@ -90,6 +91,9 @@ impl RecordSink for Seen {
     fn reached(&mut self, _: &str, _: i32, _: i64) {}
     fn assigned(&mut self, partitions: &[TopicPartition]) {
         self.assigned.extend_from_slice(partitions);
+    }
+    fn started(&mut self, partition: &TopicPartition, offset: i64, origin: StartOrigin) {
+        self.started.push((partition.partition, offset, origin));
     }
     fn revoked(&mut self, partitions: &[TopicPartition], lost: bool) -> Offsets {
         self.assigned.retain(|tp| !partitions.contains(tp));
@@ -112,7 +116,7 @@ struct Run {
 }
 
 impl Run {
-    fn start_at(broker: &Broker, values: &[(&str, &str)], start: StartAt) -> Self {
+    fn start_at(broker: &Broker, values: &[(&str, &str)], starts: Starts) -> Self {
         let servers = broker.addr().to_string();
         let own =
             [("bootstrap.servers", servers.as_str()), ("group.id", "g"), ("auto.offset.reset", "earliest")];
@@ -121,12 +125,12 @@ impl Run {
         let read = Read::default();
         let reader = Box::new(Reader { read: Arc::clone(&read), wake: Arc::default() });
         let mut member = open(reader, &settings).unwrap();
-        member.join(&Topics::Names(vec!["t".to_owned()]), start).unwrap();
+        member.join(&Topics::Names(vec!["t".to_owned()]), Arc::new(starts)).unwrap();
         Self { member, seen: Seen::default(), read }
     }
 
     fn start(broker: &Broker, values: &[(&str, &str)]) -> Self {
-        Self::start_at(broker, values, Arc::new(|_| None))
+        Self::start_at(broker, values, Starts::stored())
     }
 
     /// Commits, however long the answer takes.
@@ -183,8 +187,33 @@ fn a_place_that_was_asked_for_comes_before_what_is_committed() {
     run.has(&[(0, 0)]);
     run.commit(&vec![(tp(0), 5)]).unwrap();
     run.close();
-    let mut asked = Run::start_at(&broker, &[], Arc::new(|_| Some(3)));
+    let mut asked = Run::start_at(&broker, &[], Starts::new(|_| Some(3)));
     asked.has(&[(0, 3)]);
+    assert_eq!(asked.seen.started, [(0, 3, StartOrigin::User)]);
+}
+
+#[test]
+fn a_place_that_was_asked_for_is_kept_until_something_is_committed() {
+    let broker = broker(1);
+    let mut run = Run::start(&broker, &[]);
+    run.has(&[(0, 0)]);
+    assert_eq!(run.seen.started, [(0, 0, StartOrigin::Reset)]);
+    run.commit(&vec![(tp(0), 5)]).unwrap();
+    run.close();
+    let quick = [("heartbeat.interval.ms", "200")];
+    let mut asked = Run::start_at(&broker, &quick, Starts::new(|_| Some(3)));
+    let mut begins = |times: usize, expected: (i32, i64, StartOrigin)| {
+        asked.until(|seen, _| seen.started.len() == times);
+        assert_eq!(asked.seen.started.last(), Some(&expected));
+        if times == 2 {
+            asked.commit(&vec![(tp(0), 4)]).unwrap();
+        }
+        // The group is rebalanced.
+        broker.faults().add(ApiKey::Heartbeat, 1, FaultKind::Error(27));
+    };
+    begins(1, (0, 3, StartOrigin::User));
+    begins(2, (0, 3, StartOrigin::User));
+    begins(3, (0, 4, StartOrigin::Committed));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::inbox::Inbox;
 use super::reader::{Read, Reader, Taker};
 use crate::backends::wired::errors;
 use crate::backends::{
-    At, Error, ErrorKind, Offsets, Polled, RecordSink, Result, StartAt, Subscriber, TopicPartition, Topics,
+    At, Error, ErrorKind, Offsets, Polled, RecordSink, Result, Starts, Subscriber, TopicPartition, Topics,
     Waker, pattern_takes, unknown_partition, unknown_topic, without_group,
 };
 use crate::wire::ErrorCode;
@@ -231,7 +231,7 @@ impl Subscriber for NativeSubscriber {
         self.order(Order::Unassign(partitions.to_vec()))
     }
 
-    fn join(&mut self, _topics: &Topics, _start: StartAt) -> Result<()> {
+    fn join(&mut self, _topics: &Topics, _starts: Arc<Starts>) -> Result<()> {
         Err(without_group())
     }
 

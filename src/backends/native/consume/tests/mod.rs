@@ -11,7 +11,8 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use crate::backends::{
-    At, Error, Log, Notice, Offsets, RecordSink, Result, SubscribePlan, Subscriber, TopicPartition, Topics,
+    At, Error, Log, Notice, Offsets, RecordSink, Result, StartOrigin, SubscribePlan, Subscriber,
+    TopicPartition, Topics,
 };
 use crate::record::{NoHeaders, RecordRef};
 use crate::settings::{Settings, Side};
@@ -93,6 +94,10 @@ impl RecordSink for Seen {
     }
 
     fn assigned(&mut self, _: &[TopicPartition]) {
+        panic!("no group");
+    }
+
+    fn started(&mut self, _: &TopicPartition, _: i64, _: StartOrigin) {
         panic!("no group");
     }
 
