@@ -12,6 +12,7 @@ mod bad_input;
 mod bench;
 mod changes;
 mod cluster;
+mod commits;
 mod conformance;
 mod cross;
 mod damage;
@@ -88,6 +89,7 @@ const PER_LIBRARY: &[&[PerLibrary]] = &[
     resilience::TRIALS,
     groups::TRIALS,
     members::TRIALS,
+    commits::TRIALS,
     changes::TRIALS,
     damage::TRIALS,
     damage::WITH_GROUPS,

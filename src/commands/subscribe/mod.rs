@@ -78,7 +78,9 @@ pub(super) fn run(args: &SubscribeArgs, context: &Context<'_>) -> Result<Exit> {
         grouped,
     };
     arm(&context.stop, subscriber.as_ref());
-    start(subscriber.as_mut(), &plan.topics, bounds, grouped, &mut run.printer)?;
+    if !run.printer.is_satisfied() {
+        start(subscriber.as_mut(), &plan.topics, bounds, grouped, &mut run.printer)?;
+    }
     let read = run.read(subscriber.as_mut(), &context.stop);
     let left = run.leave(subscriber);
     read.and(left)?;
