@@ -289,7 +289,7 @@ pub struct SubscribeArgs {
     /// All topics whose name matches
     #[arg(long, value_name = "REGEX")]
     pub pattern: Option<String>,
-    /// Consumer group: committed offsets, commits what was written; '' is --no-group
+    /// Consumer group: committed offsets, commits what was written, never what was only sought with -o; '' is --no-group
     #[arg(short = 'g', long, value_name = "GROUP")]
     group: Option<String>,
     /// Read without a group, whatever group.id says

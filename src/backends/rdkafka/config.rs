@@ -37,6 +37,10 @@ const CONSUMER: &[(&str, &str)] = &[
     ("allow.auto.create.topics", "false"),
 ];
 
+/// librdkafka's own commits, which no `rdkafka.KEY` switches on: it would commit what it fetched, whether that was
+/// written or not, and with `--no-commit` too.
+const OWN_COMMITS: &[&str] = &["enable.auto.commit", "enable.auto.offset.store"];
+
 /// Settings that are kept on our side of the seam.
 const OURS: &[KeyId] = &[KeyId::EnableAutoCommit, KeyId::AutoCommitInterval];
 
@@ -64,8 +68,18 @@ pub(super) fn native(settings: &Settings, side: Side) -> Vec<(String, String)> {
         // A record must not have more time than the transaction it is in.
         all.push(("transaction.timeout.ms".to_owned(), settings.int(KeyId::DeliveryTimeout).to_string()));
     }
-    all.extend(settings.passthrough().iter().map(|(name, value, _)| (name.clone(), value.clone())));
+    let passed = settings.passthrough().iter().filter(|(name, ..)| !OWN_COMMITS.contains(&name.as_str()));
+    all.extend(passed.map(|(name, value, _)| (name.clone(), value.clone())));
     all
+}
+
+/// What to warn of: `rdkafka.KEY` settings that ask for librdkafka's own commits.
+pub(super) fn ignored_commits(settings: &Settings) -> Vec<String> {
+    let asked = settings
+        .passthrough()
+        .iter()
+        .filter(|(name, value, _)| OWN_COMMITS.contains(&name.as_str()) && value != "false");
+    asked.map(|(.., place)| format!("{place} has no effect: kps commits what it has written")).collect()
 }
 
 /// What librdkafka calls `request.timeout.ms` is the broker's part of it only; how long it waits for answers is its
@@ -179,6 +193,15 @@ mod tests {
         let conf = native(&settings, Side::Consumer);
         assert_eq!(value(&conf, "enable.auto.commit"), Some("false"));
         assert_eq!(value(&conf, "enable.auto.offset.store"), Some("false"));
+        assert!(ignored_commits(&settings).is_empty());
+        let own = [("rdkafka.enable.auto.commit", "true"), ("rdkafka.enable.auto.offset.store", "true")];
+        let settings = Settings::for_tests(Side::Consumer, &own);
+        let conf = native(&settings, Side::Consumer);
+        assert_eq!(value(&conf, "enable.auto.commit"), Some("false"));
+        assert_eq!(value(&conf, "enable.auto.offset.store"), Some("false"));
+        assert_eq!(ignored_commits(&settings).len(), 2);
+        let off = Settings::for_tests(Side::Consumer, &[("rdkafka.enable.auto.offset.store", "false")]);
+        assert!(ignored_commits(&off).is_empty());
     }
 
     #[test]

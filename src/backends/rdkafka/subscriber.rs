@@ -61,6 +61,8 @@ pub(super) struct RdkafkaSubscriber {
     looked: Instant,
     /// Records a poll may push (`max.poll.records`).
     most: usize,
+    /// To be told with the first poll.
+    warnings: Vec<String>,
     pub(super) settings: Settings,
     log: Log,
 }
@@ -111,6 +113,7 @@ pub(crate) fn open_subscriber(settings: &Settings, plan: &SubscribePlan) -> Resu
         looked: Instant::now(),
         stall: Stall { polled: Instant::now(), max_poll_interval: settings.duration(KeyId::MaxPollInterval) },
         most: usize::try_from(settings.int(KeyId::MaxPollRecords)).unwrap_or(usize::MAX),
+        warnings: if plan.grouped { config::ignored_commits(settings) } else { Vec::new() },
         settings: settings.clone(),
         log: plan.log.clone(),
     }))
@@ -497,6 +500,7 @@ impl Subscriber for RdkafkaSubscriber {
         if self.group.is_some() && self.stall.is_over() {
             sink.warn(STALLED);
         }
+        self.warnings.drain(..).for_each(|warning| sink.warn(&warning));
         self.serve_events(sink)?;
         self.look()?;
         self.tell_entered(sink);
