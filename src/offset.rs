@@ -89,6 +89,12 @@ impl OffsetSpec {
         Ok(spec)
     }
 
+    /// The partitions that are read alone: those named by `P=` forms, when there are no others.
+    pub fn partitions_alone(&self) -> Option<Vec<i32>> {
+        let is_alone = self.all == Range::default() && !self.per_partition.is_empty();
+        is_alone.then(|| self.per_partition.keys().copied().collect())
+    }
+
     fn ranges(&self) -> impl Iterator<Item = &Range> {
         std::iter::once(&self.all).chain(self.per_partition.values())
     }
@@ -375,8 +381,12 @@ mod tests {
         assert_eq!(spec.range(0), all);
         assert_eq!(spec.range(3), Range { from: Some(Absolute(7)), ..all });
         assert_eq!(spec.range(4), Range { to: Some(Absolute(9)), ..all });
+        assert_eq!(spec.partitions_alone(), None);
         let none: [&str; 0] = [];
         assert_eq!(OffsetSpec::parse(&none, NOW), Ok(OffsetSpec::default()));
+        assert_eq!(OffsetSpec::default().partitions_alone(), None);
+        let spec = OffsetSpec::parse(&["7=end", "3=17:18", "7=:end"], NOW).unwrap();
+        assert_eq!(spec.partitions_alone(), Some(vec![3, 7]));
     }
 
     #[test]

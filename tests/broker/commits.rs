@@ -22,6 +22,7 @@ pub(crate) const TRIALS: &[PerLibrary] = &[
     ("commits::an_end_before_the_committed_offset_moves_nothing", an_end_before_the_committed_offset),
     ("commits::a_committed_offset_out_of_range_is_replaced", a_committed_offset_out_of_range),
     ("commits::a_partition_given_up_unread_is_read_from_its_sought_offset", a_partition_given_up_unread),
+    ("commits::a_partition_that_another_member_read_goes_on_behind_it", a_partition_that_another_member_read),
     ("commits::an_outage_leaves_a_sought_offset_as_it_was", an_outage),
 ];
 
@@ -245,6 +246,36 @@ fn a_partition_given_up_unread(ctx: &Ctx, library: Library) {
         first.signal(Signal::TERM);
         first.wait().code(143).prints("10\n10\n").silent();
         assert_eq!(moved_to(), [Some(11); 2], "{protocol}: read");
+    }
+}
+
+fn a_partition_that_another_member_read(ctx: &Ctx, library: Library) {
+    for protocol in PROTOCOLS {
+        let (topic, group) = (ctx.kafka().topic("another", 2), unique("group"));
+        for partition in [0, 1] {
+            produce(ctx.kafka(), &topic, partition, 0..10);
+            ctx.kafka().set_committed(&group, &topic, partition, 8);
+        }
+        let args = ["-X", protocol, "-f", r"%p %s\n"];
+        let first = start(ctx, library, &topic, &group, &[&args[..], &["-o", "end"]].concat());
+        wait_for_members(ctx, &group, 1, 2);
+        let second = start(ctx, library, &topic, &group, &args);
+        second.until_stdout(|out| numbers(out) == [8, 9]);
+        for partition in [0, 1] {
+            produce(ctx.kafka(), &topic, partition, 10..12);
+        }
+        second.until_stdout(|out| numbers(out) == [8, 9, 10, 11]);
+        first.until_stdout(|out| numbers(out) == [10, 11]);
+        second.signal(Signal::TERM);
+        second.wait().code(143).silent();
+        wait_for_members(ctx, &group, 1, 2);
+        for partition in [0, 1] {
+            produce(ctx.kafka(), &topic, partition, 12..13);
+        }
+        first.until_stdout(|out| numbers(out).iter().filter(|n| **n == 12).count() == 2);
+        first.signal(Signal::TERM);
+        let read = numbers(&first.wait().code(143).silent().stdout);
+        assert_eq!(read, [10, 11, 12, 12], "{protocol}");
     }
 }
 

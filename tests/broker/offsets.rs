@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::harness::app::{Kps, Library};
 use crate::harness::kafka::Record;
+use crate::harness::unique;
 use crate::{Ctx, PerLibrary};
 
 pub(crate) const TRIALS: &[PerLibrary] = &[
@@ -11,6 +12,7 @@ pub(crate) const TRIALS: &[PerLibrary] = &[
     ("offsets::times", times),
     ("offsets::relative_times", relative_times),
     ("offsets::of_single_partitions", of_single_partitions),
+    ("offsets::named_partitions_alone_are_read", named_partitions_alone_are_read),
     ("offsets::a_start_at_the_end_follows", a_start_at_the_end_follows),
     ("offsets::an_end_in_the_future_is_waited_for", an_end_in_the_future_is_waited_for),
     ("offsets::a_low_watermark_above_zero", a_low_watermark_above_zero),
@@ -118,6 +120,30 @@ fn of_single_partitions(ctx: &Ctx, library: Library) {
     assert_eq!(read(&["0=2:3", "1=-1", "2=@1700000002:4"]), "0:2 1:4 2:2 2:3");
     assert_eq!(read(&[":1", "2=4:end"]), "0:0 1:0 2:4");
     assert_eq!(read(&["4", "2=:2", "0=end"]), "1:4");
+}
+
+/// Without an `-o` for all, those that `P=` forms name are the only ones; a group assigns whatever it does.
+fn named_partitions_alone_are_read(ctx: &Ctx, library: Library) {
+    let topic = ctx.kafka().topic("alone", 4);
+    let records: Vec<_> = (0..4).flat_map(|partition| numbered(5, partition)).collect();
+    ctx.kafka().produce(&topic, &records, json!({}));
+    let subscribe = |args: &[&str]| {
+        Kps::subscribe(ctx.kafka(), library, &topic).args(["-f", r"%p:%o\n"]).args(args).run()
+    };
+    let read = |args: &[&str]| subscribe(args).ok().silent().sorted_lines().join(" ");
+    // It ends where the only partition does.
+    assert_eq!(read(&["-o", "3=2:4"]), "3:2 3:3");
+    assert_eq!(read(&["-o", "3=2:4", "-o", "1=:1"]), "1:0 3:2 3:3");
+    assert_eq!(read(&["-o", "2=3", "-e"]), "2:3 2:4");
+    assert_eq!(read(&["-o", "2=3", "-o", "-1", "-e"]), "0:4 1:4 2:3 2:4 3:4");
+    assert_eq!(read(&["-o", "2=3", "-o", "4:", "-e"]), "0:4 1:4 2:3 2:4 3:4");
+    assert_eq!(read(&["-p", "0,2", "-o", "2=3", "-e"]), "0:0 0:1 0:2 0:3 0:4 2:3 2:4");
+    let group = unique("group");
+    let group = ["-g", &group, "-X", "auto.offset.reset=earliest", "-e", "-o"];
+    assert_eq!(read(&[&group[..], &["2=4", "-o", "1=3:4"]].concat()).split(' ').count(), 5 + 1 + 1 + 5);
+    for args in [&["-o", "9=1"][..], &["-o", "end", "-o", "9=1"], &[&group[..], &["9=1"]].concat()] {
+        subscribe(args).code(6).prints("").says(&format!("no partition {topic}[9]"));
+    }
 }
 
 fn a_start_at_the_end_follows(ctx: &Ctx, library: Library) {

@@ -54,7 +54,10 @@ pub(super) fn run(args: &SubscribeArgs, context: &Context<'_>) -> Result<Exit> {
 
     let mut subscriber =
         context.open_subscriber(&mut chosen, &SubscribePlan { grouped, log: library_log() })?;
-    let bounds = bounds(subscriber.as_mut(), &plan, grouped, args.exit)?;
+    // A group assigns the partitions: there -o only says where to start.
+    let alone = || if grouped { None } else { plan.offsets.partitions_alone() };
+    let wanted = plan.partitions.clone().or_else(alone);
+    let bounds = bounds(subscriber.as_mut(), &plan, wanted.as_deref(), grouped, args.exit)?;
     let bounded = args.exit || plan.offsets.is_bounded();
     let mut positions = Positions::new(bounded);
     for b in &bounds {
@@ -68,7 +71,7 @@ pub(super) fn run(args: &SubscribeArgs, context: &Context<'_>) -> Result<Exit> {
         ends_noted: args.exit.then(Instant::now),
         commits,
         skip_bad: args.skip_bad,
-        follow: Follow::new(&plan.topics, plan.partitions.as_deref(), grouped || bounded, &chosen.settings),
+        follow: Follow::new(&plan.topics, wanted.as_deref(), grouped || bounded, &chosen.settings),
         commit_every: chosen.settings.duration(KeyId::AutoCommitInterval),
         committed_at: Instant::now(),
         deadline: plan.timeout.and_then(|t| Instant::now().checked_add(t)),
@@ -114,16 +117,18 @@ fn arm(stop: &Stop, subscriber: &dyn Subscriber) {
     stop.on_stop(move || waker());
 }
 
-/// What is to be read of each partition there is.
+/// What is to be read of each partition there is, or of those that are wanted.
 fn bounds(
     subscriber: &mut dyn Subscriber,
     plan: &Plan,
+    wanted: Option<&[i32]>,
     grouped: bool,
     exit: bool,
 ) -> backends::Result<Vec<Bounds>> {
     let mut partitions = subscriber.partitions(&plan.topics)?;
-    if let Some(wanted) = &plan.partitions {
-        missing(&partitions, wanted)?;
+    no_such_partition(&partitions, plan.offsets.per_partition.keys())?;
+    missing(&partitions, plan.partitions.as_deref().unwrap_or_default())?;
+    if let Some(wanted) = wanted {
         partitions.retain(|tp| wanted.contains(&tp.partition));
     }
     if grouped && !exit && plan.offsets.is_default() {
@@ -132,6 +137,17 @@ fn bounds(
     }
     let default = if grouped { Bound::Stored } else { Bound::Beginning };
     resolve(subscriber, &partitions, &plan.offsets, default, exit)
+}
+
+/// An error for a partition that `-o` names and that none of the topics has.
+fn no_such_partition<'a>(
+    partitions: &[TopicPartition],
+    mut named: impl Iterator<Item = &'a i32>,
+) -> backends::Result<()> {
+    match named.find(|p| !partitions.iter().any(|tp| tp.partition == **p)) {
+        Some(p) => missing(partitions, &[*p]),
+        None => Ok(()),
+    }
 }
 
 /// An error for a partition that was asked for and that a topic does not have.
