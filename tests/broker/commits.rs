@@ -1,5 +1,7 @@
 //! Which offsets a group is moved to: those behind records that were written, and those that `auto.offset.reset` chose
 //! where there was none; never one that `-o` chose to read from.
+use std::io::{BufRead, BufReader};
+
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -23,6 +25,7 @@ pub(crate) const TRIALS: &[PerLibrary] = &[
     ("commits::a_committed_offset_out_of_range_is_replaced", a_committed_offset_out_of_range),
     ("commits::a_partition_given_up_unread_is_read_from_its_sought_offset", a_partition_given_up_unread),
     ("commits::a_partition_that_another_member_read_goes_on_behind_it", a_partition_that_another_member_read),
+    ("commits::a_reader_that_goes_at_once_moves_nothing", a_reader_that_goes_at_once),
     ("commits::an_outage_leaves_a_sought_offset_as_it_was", an_outage),
 ];
 
@@ -276,6 +279,23 @@ fn a_partition_that_another_member_read(ctx: &Ctx, library: Library) {
         first.signal(Signal::TERM);
         let read = numbers(&first.wait().code(143).silent().stdout);
         assert_eq!(read, [10, 11, 12, 12], "{protocol}");
+    }
+}
+
+/// Only what `auto.offset.reset` may have chosen is committed as soon as the reading has begun.
+fn a_reader_that_goes_at_once(ctx: &Ctx, library: Library) {
+    for protocol in PROTOCOLS {
+        for more in [&[][..], &["-o", "1"]] {
+            let (topic, group) = group_at(ctx, 10, 3);
+            let (reader, writer) = std::io::pipe().unwrap();
+            let kps = member(ctx, library, &topic, &group).args(["-X", protocol]).args(more);
+            let run = kps.stdout(writer).spawn();
+            let mut line = String::new();
+            BufReader::new(reader).read_line(&mut line).unwrap();
+            assert_eq!(line, if more.is_empty() { "3\n" } else { "1\n" });
+            run.wait().ok().silent();
+            assert_eq!(committed(ctx, &topic, &group), Some(3), "{protocol} {more:?}");
+        }
     }
 }
 

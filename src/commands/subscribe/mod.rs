@@ -312,7 +312,8 @@ impl Run {
     /// True once an assignment is read that may have begun at the end. A member that died before its first commit
     /// would leave no other place to go on from than the end as it is then.
     fn has_begun(&mut self, idle: bool) -> bool {
-        let begun = self.keeps_start && idle && self.printer.is_fresh && self.printer.positions.are_begun();
+        let begun =
+            self.keeps_start && idle && self.printer.is_fresh && self.printer.positions.are_begun_by_reset();
         self.printer.is_fresh &= !begun;
         begun
     }

@@ -28,6 +28,8 @@ pub(super) struct Position {
     assigned: bool,
     /// Nothing of it is committed before a record was taken: its start is no progress of the group's.
     awaits_record: bool,
+    /// `auto.offset.reset` chose its start, as far as is known.
+    is_reset: bool,
 }
 
 impl Position {
@@ -51,6 +53,7 @@ impl Position {
     /// chose is not, nor is a stop that lies before the committed offset.
     pub(super) fn start(&mut self, offset: i64, origin: StartOrigin) {
         self.awaits_record = origin == StartOrigin::User;
+        self.is_reset = origin == StartOrigin::Reset;
         match origin {
             StartOrigin::Reset => self.advance(offset),
             StartOrigin::Committed if offset > self.stop => self.committed = offset,
@@ -123,6 +126,7 @@ impl Positions {
             rests: -1,
             assigned,
             awaits_record: false,
+            is_reset: false,
         });
     }
 
@@ -165,9 +169,10 @@ impl Positions {
         self.all.iter().filter(|p| p.assigned && p.rests == p.next && !p.is_done()).map(|p| &p.tp)
     }
 
-    /// True when it is known of every partition where its reading stands.
-    pub(super) fn are_begun(&self) -> bool {
-        self.all.iter().filter(|p| p.assigned).all(|p| p.next >= 0)
+    /// True when it is known of every partition where its reading stands, and `auto.offset.reset` chose some of that.
+    pub(super) fn are_begun_by_reset(&self) -> bool {
+        let mut assigned = self.all.iter().filter(|p| p.assigned);
+        assigned.clone().any(|p| p.is_reset) && assigned.all(|p| p.next >= 0)
     }
 
     /// True when this member has any partition.
@@ -182,6 +187,7 @@ impl Positions {
             // Its records come with this very name: found by its address.
             position.tp.topic = Arc::clone(&tp.topic);
             position.assigned = assigned;
+            position.is_reset = assigned;
             if !assigned {
                 // What another member commits meanwhile is not ours to say.
                 (position.next, position.written, position.committed) = (-1, -1, -1);
@@ -334,6 +340,7 @@ mod tests {
         all.mark_written();
         assert!(all.committable(None).is_empty());
         all.at("t", 0).take(102);
+        assert!(!all.are_begun_by_reset(), "there is no hurry");
         assert!(all.committable(None).is_empty(), "it is not written yet");
         all.mark_written();
         assert_eq!(all.committable(None), [(tp(0), 102)]);
@@ -353,7 +360,7 @@ mod tests {
         all.set_assigned(&[tp(0)], true);
         // Five records came since the end was noted: they are for the next run.
         all.at("t", 0).start(105, StartOrigin::Reset);
-        assert!(all.are_begun() && all.all_done());
+        assert!(all.are_begun_by_reset() && all.all_done());
         all.mark_written();
         assert_eq!(all.committable(None), [(tp(0), 100)]);
     }
